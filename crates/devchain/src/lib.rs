@@ -1,0 +1,1 @@
+//! inspay-devchain.

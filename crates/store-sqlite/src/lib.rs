@@ -1,0 +1,1 @@
+//! inspay-store-sqlite.
