@@ -1,1 +1,28 @@
-//! inspay-primitives.
+//! The words of the house: credits, dollars, tokens, assets, prices, blocks, transfers, orders, ids and clocks.
+//!
+//! Never does IO, never reads the time by itself and never holds a float. Integers count credits and
+//! tokens; [`rust_decimal::Decimal`] carries dollars and rates only.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod asset;
+mod block;
+mod clock;
+mod confirmation;
+mod credits;
+mod ids;
+mod order;
+mod price;
+mod transfer;
+mod usd;
+
+pub use alloy_primitives::{Address, B256, U256, U512};
+pub use asset::{Asset, AssetError, AssetId, ChainId, TokenAmountError, format_units, parse_units};
+pub use block::{BlockRef, ChainView};
+pub use clock::{Clock, ManualClock, Timestamp, TimestampError};
+pub use confirmation::{ConfirmationPolicy, ConfirmationRule, PolicyError, Standing};
+pub use credits::{Credits, CreditsError};
+pub use ids::{AccountId, IdError, LotId, OrderId, QuoteId, Reference, TransferId};
+pub use order::{Order, OrderProgress, OrderState, OrderTerms};
+pub use price::{PriceError, Rate, Rounding, mul_div};
+pub use transfer::{Direction, Transfer, TransferKey};
+pub use usd::{Usd, UsdError};
