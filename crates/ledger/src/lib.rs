@@ -1,1 +1,34 @@
-//! inspay-ledger.
+//! The books: chart of accounts, journal entries, lots, orders' progress, and the one function that decides.
+//!
+//! ```text
+//! operations ──▶ touches ──▶ (store loads a LedgerState) ──▶ apply ──▶ outcomes + BatchRows ──▶ (store writes, commits once)
+//! ```
+//!
+//! Never does IO, never reads a clock, never changes an entry once made. A refused operation leaves the
+//! state as it was and does not stop the batch.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+mod account;
+mod apply;
+mod entry;
+mod event;
+mod lot;
+mod operation;
+mod order_rules;
+mod post;
+mod settle;
+mod state;
+
+pub use account::{BookAccount, BookAccountError, LotSource, Side, Unit};
+pub use apply::{apply, touches};
+pub use entry::{Entry, EntryKind, GENESIS_HASH, Posting};
+pub use event::{Event, EventKind, EventSnapshot};
+pub use lot::Lot;
+pub use operation::{
+    Act, Decision, Evidence, IgnoreReason, LateTerms, Operation, OperationKey, Outcome, Refusal, SuspenseReason,
+};
+pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
+pub use state::{
+    AccountBalance, BatchRows, Head, LedgerState, OperationRow, Reversal, Settlement, SettlementKind, StoredOperation,
+    Touches, TransferMark, TransferRecord,
+};

@@ -1,0 +1,169 @@
+//! The chart of accounts, units and sides.
+//!
+//! Each account is kept once per unit: the treasury of USDT and the treasury of INSPI are two rows.
+
+use std::{fmt, str::FromStr};
+
+use inspay_primitives::{AccountId, AssetId};
+
+/// What a posting counts: base units of one asset, or micro-credits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Unit {
+    /// Base units of a token.
+    Token(AssetId),
+    /// Micro-credits.
+    Credits,
+}
+
+/// Where granted credits came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LotSource {
+    /// Bought with tokens.
+    Purchase,
+}
+
+/// An account of the books.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BookAccount {
+    /// Tokens held by the treasury (debit balance).
+    Treasury,
+    /// Tokens received for orders (credit balance).
+    Clearing,
+    /// Tokens received that belong to nothing yet (credit balance).
+    Suspense,
+    /// Base units too few to buy a micro-credit, and shortfalls within the tolerance.
+    Rounding,
+    /// Discounts and tails given, at the order's rate (debit balance).
+    Discounts,
+    /// Tokens that left the treasury (debit balance).
+    Withdrawn,
+    /// Credits granted, by source (debit balance).
+    CreditsIssued(LotSource),
+    /// Credits that lapsed (credit balance).
+    CreditsExpired,
+    /// Credits taken back because their payment left the chain (credit balance).
+    CreditsReversed,
+    /// One account's credits (credit balance).
+    Account(AccountId),
+}
+
+/// Which side of an account a posting goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Left.
+    Debit,
+    /// Right.
+    Credit,
+}
+
+/// Why a stored code is no account or unit of this chart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an account or unit of the chart: {0:?}")]
+pub struct BookAccountError(String);
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token(asset) => asset.fmt(f),
+            Self::Credits => f.write_str("credits"),
+        }
+    }
+}
+
+impl FromStr for Unit {
+    type Err = BookAccountError;
+
+    fn from_str(text: &str) -> Result<Self, BookAccountError> {
+        if text == "credits" {
+            return Ok(Self::Credits);
+        }
+        text.parse().map(Self::Token).map_err(|_| BookAccountError(text.to_owned()))
+    }
+}
+
+impl LotSource {
+    /// The source as stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Purchase => "purchase",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        (text == Self::Purchase.as_str()).then_some(Self::Purchase)
+    }
+}
+
+impl fmt::Display for BookAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Treasury => f.write_str("treasury"),
+            Self::Clearing => f.write_str("clearing"),
+            Self::Suspense => f.write_str("suspense"),
+            Self::Rounding => f.write_str("rounding"),
+            Self::Discounts => f.write_str("discounts"),
+            Self::Withdrawn => f.write_str("withdrawn"),
+            Self::CreditsIssued(source) => write!(f, "credits_issued:{}", source.as_str()),
+            Self::CreditsExpired => f.write_str("credits_expired"),
+            Self::CreditsReversed => f.write_str("credits_reversed"),
+            Self::Account(account) => write!(f, "account:{account}"),
+        }
+    }
+}
+
+impl FromStr for BookAccount {
+    type Err = BookAccountError;
+
+    fn from_str(text: &str) -> Result<Self, BookAccountError> {
+        let unknown = || BookAccountError(text.to_owned());
+        Ok(match text.split_once(':') {
+            Some(("account", account)) => Self::Account(account.parse().map_err(|_| unknown())?),
+            Some(("credits_issued", source)) => Self::CreditsIssued(LotSource::parse(source).ok_or_else(unknown)?),
+            Some(_) => return Err(unknown()),
+            None => match text {
+                "treasury" => Self::Treasury,
+                "clearing" => Self::Clearing,
+                "suspense" => Self::Suspense,
+                "rounding" => Self::Rounding,
+                "discounts" => Self::Discounts,
+                "withdrawn" => Self::Withdrawn,
+                "credits_expired" => Self::CreditsExpired,
+                "credits_reversed" => Self::CreditsReversed,
+                _ => return Err(unknown()),
+            },
+        })
+    }
+}
+
+impl Side {
+    /// The side as stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debit => "debit",
+            Self::Credit => "credit",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "debit" => Some(Self::Debit),
+            "credit" => Some(Self::Credit),
+            _ => None,
+        }
+    }
+
+    /// The other side.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Debit => Self::Credit,
+            Self::Credit => Self::Debit,
+        }
+    }
+}

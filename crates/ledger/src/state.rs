@@ -1,0 +1,339 @@
+//! What a batch of operations needs to know, and what it changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use inspay_primitives::{
+    AccountId, AssetId, B256, Credits, LotId, Order, OrderId, OrderProgress, Reference, Timestamp, Transfer, TransferId, U256, Usd,
+};
+
+use crate::{
+    BookAccount, Entry, Event, Evidence, GENESIS_HASH, IgnoreReason, Lot, OperationKey, Side, SuspenseReason, Unit,
+};
+
+/// The end of the journal, locked by whoever writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Sequence number of the newest entry; zero when there is none.
+    pub entry_seq: i64,
+    /// Hash of the newest entry.
+    pub entry_hash: B256,
+    /// Sequence number of the newest event; zero when there is none.
+    pub event_seq: i64,
+    /// The highest account number given out.
+    pub account_number: i64,
+    /// When the newest entry was booked.
+    pub booked_at: Timestamp,
+}
+
+impl Head {
+    /// The head of empty books.
+    pub const GENESIS: Self = Self {
+        entry_seq: 0,
+        entry_hash: GENESIS_HASH,
+        event_seq: 0,
+        account_number: 0,
+        booked_at: Timestamp::from_micros(0),
+    };
+}
+
+/// What a settlement did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SettlementKind {
+    /// Paid for an order in time.
+    Order,
+    /// Paid for an order late, at the rate of its block time.
+    Late,
+    /// Belongs to nothing yet.
+    Suspense,
+    /// Left the treasury.
+    Withdrawal,
+    /// Moves nothing.
+    Ignored,
+}
+
+impl SettlementKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Order, Self::Late, Self::Suspense, Self::Withdrawal, Self::Ignored];
+
+    /// The kind as stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Late => "late",
+            Self::Suspense => "suspense",
+            Self::Withdrawal => "withdrawal",
+            Self::Ignored => "ignored",
+        }
+    }
+
+    /// Reads what [`Self::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// The recorded decision on one generation of a transfer. Append-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// How often it had been reversed before.
+    pub generation: u32,
+    /// What was done.
+    pub kind: SettlementKind,
+    /// The order it pays for.
+    pub order: Option<OrderId>,
+    /// Why it belongs to that order.
+    pub evidence: Option<Evidence>,
+    /// Why it lies in suspense.
+    pub suspense: Option<SuspenseReason>,
+    /// Why it is ignored.
+    pub ignored: Option<IgnoreReason>,
+    /// Orders it might belong to, best first.
+    pub candidates: Vec<OrderId>,
+    /// What moved, as it was settled.
+    pub base_units: U256,
+    /// What it granted by itself; zero for part payments.
+    pub credits: Credits,
+    /// What it was worth when it was received.
+    pub value: Option<Usd>,
+    /// The block it was settled in.
+    pub block_hash: B256,
+    /// The entry it posted.
+    pub entry_seq: Option<i64>,
+    /// When it was booked.
+    pub settled_at: Timestamp,
+}
+
+/// The taking back of one generation of a settlement. Append-only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reversal {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The generation that was taken back.
+    pub generation: u32,
+    /// The entry that took it back.
+    pub entry_seq: Option<i64>,
+    /// When it was booked.
+    pub reversed_at: Timestamp,
+}
+
+/// A recorded transfer as the ledger sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferRecord {
+    /// As last observed.
+    pub transfer: Transfer,
+    /// Whether that observation is on the canonical chain.
+    pub canonical: bool,
+    /// How often it has been reversed.
+    pub generation: u32,
+    /// The settlement of this generation, if it was made.
+    pub settlement: Option<Settlement>,
+}
+
+impl TransferRecord {
+    /// Whether the settlement must be taken back: the transfer left the chain, or came back different.
+    #[must_use]
+    pub fn must_reverse(&self) -> bool {
+        self.settlement
+            .as_ref()
+            .is_some_and(|settled| !self.canonical || settled.base_units != self.transfer.base_units)
+    }
+}
+
+/// One account in one unit, with all that was ever posted to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountBalance {
+    /// Number of the row.
+    pub number: i64,
+    /// Sum of its debits.
+    pub debits: U256,
+    /// Sum of its credits.
+    pub credits: U256,
+}
+
+/// A stored outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredOperation {
+    /// What was asked.
+    pub fingerprint: B256,
+    /// The entry it made.
+    pub entry_seq: Option<i64>,
+}
+
+/// What a batch touches: what a store must load before [`crate::apply`].
+///
+/// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
+/// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
+/// transfers, and the lots of those orders; the balances of `treasury_assets` (every token account of
+/// those assets), of the orders' and lots' accounts, and of every shared credits account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touches {
+    /// Operation keys.
+    pub keys: BTreeSet<OperationKey>,
+    /// Transfers.
+    pub transfers: BTreeSet<TransferId>,
+    /// Orders named by operations.
+    pub orders: BTreeSet<OrderId>,
+    /// Lots named by operations.
+    pub lots: BTreeSet<LotId>,
+}
+
+/// The part of the books that a batch needs.
+#[derive(Clone, Debug)]
+pub struct LedgerState {
+    /// The end of the journal.
+    pub head: Head,
+    /// Outcomes stored under the batch's keys.
+    pub operations: HashMap<OperationKey, StoredOperation>,
+    /// Transfers.
+    pub transfers: HashMap<TransferId, TransferRecord>,
+    /// Orders.
+    pub orders: HashMap<OrderId, Order>,
+    /// Lots.
+    pub lots: BTreeMap<LotId, Lot>,
+    /// Balances. An account that is absent has never been posted to.
+    pub balances: HashMap<(BookAccount, Unit), AccountBalance>,
+}
+
+impl Default for LedgerState {
+    fn default() -> Self {
+        Self {
+            head: Head::GENESIS,
+            operations: HashMap::new(),
+            transfers: HashMap::new(),
+            orders: HashMap::new(),
+            lots: BTreeMap::new(),
+            balances: HashMap::new(),
+        }
+    }
+}
+
+impl LedgerState {
+    /// The accounts and units whose balances must be in [`Self::balances`] once transfers, orders and lots are loaded.
+    #[must_use]
+    pub fn accounts_touched(&self) -> BTreeSet<(BookAccount, Unit)> {
+        let assets: BTreeSet<AssetId> = self
+            .transfers
+            .values()
+            .map(|record| record.transfer.key.asset())
+            .chain(self.orders.values().map(|order| order.terms.asset))
+            .collect();
+        let owners: BTreeSet<&AccountId> = self
+            .orders
+            .values()
+            .map(|order| &order.terms.account)
+            .chain(self.lots.values().map(|lot| &lot.account))
+            .collect();
+        let per_asset = [
+            BookAccount::Treasury,
+            BookAccount::Clearing,
+            BookAccount::Suspense,
+            BookAccount::Rounding,
+            BookAccount::Discounts,
+            BookAccount::Withdrawn,
+        ];
+        let shared = [
+            BookAccount::CreditsIssued(crate::LotSource::Purchase),
+            BookAccount::CreditsExpired,
+            BookAccount::CreditsReversed,
+        ];
+        assets
+            .into_iter()
+            .flat_map(|asset| per_asset.clone().map(|account| (account, Unit::Token(asset))))
+            .chain(shared.map(|account| (account, Unit::Credits)))
+            .chain(owners.into_iter().map(|owner| (BookAccount::Account(owner.clone()), Unit::Credits)))
+            .collect()
+    }
+
+    /// The credits of an account by its postings; negative after a reversal of what was spent.
+    #[must_use]
+    pub fn credits_of(&self, account: &AccountId) -> Credits {
+        let key = (BookAccount::Account(account.clone()), Unit::Credits);
+        self.balances.get(&key).map_or(Credits::ZERO, |balance| {
+            let difference = |more: U256, less: U256| {
+                i64::try_from(more.saturating_sub(less)).unwrap_or(i64::MAX)
+            };
+            if balance.credits >= balance.debits {
+                Credits::from_micros(difference(balance.credits, balance.debits))
+            } else {
+                Credits::from_micros(difference(balance.debits, balance.credits).saturating_neg())
+            }
+        })
+    }
+}
+
+/// A stored operation with its outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationRow {
+    /// Key.
+    pub key: OperationKey,
+    /// What was asked.
+    pub fingerprint: B256,
+    /// The entry it made.
+    pub entry_seq: Option<i64>,
+    /// When it was done.
+    pub done_at: Timestamp,
+}
+
+/// What the ledger changes on a transfer's row.
+///
+/// The store also recomputes the row's need for work, in the same statement, from the row as it is then:
+/// `needs_work = (canonical <> settled) or (settled and the amount differs from settled_base_units)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransferMark {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// How often it has been reversed.
+    pub generation: u32,
+    /// What its present generation was settled at; `None` while it is not settled.
+    pub settled_base_units: Option<U256>,
+    /// What its calldata carried, where this batch learned it.
+    pub reference: Option<Option<Reference>>,
+}
+
+/// Everything a batch writes. Nothing else changes the books.
+#[derive(Clone, Debug, Default)]
+pub struct BatchRows {
+    /// The new end of the journal; `None` if nothing was posted or told.
+    pub head: Option<Head>,
+    /// Outcomes to store.
+    pub operations: Vec<OperationRow>,
+    /// Entries with their postings and lots, in order.
+    pub entries: Vec<Entry>,
+    /// Settlements.
+    pub settlements: Vec<Settlement>,
+    /// Reversals.
+    pub reversals: Vec<Reversal>,
+    /// Marks on transfers, at most one each.
+    pub transfers: Vec<TransferMark>,
+    /// New progress of orders, at most one each.
+    pub orders: Vec<(OrderId, OrderProgress)>,
+    /// What is left of lots that already existed, at most one each.
+    pub lots_left: Vec<(LotId, Credits)>,
+    /// New lots as they stand at the end of the batch.
+    pub new_lots: Vec<Lot>,
+    /// Balances that changed, as they stand at the end of the batch; `true` marks a new row.
+    pub balances: Vec<(BookAccount, Unit, AccountBalance, bool)>,
+    /// Events, in order.
+    pub events: Vec<Event>,
+}
+
+impl BatchRows {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+}
+
+/// A posting before its account has a number.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) account: BookAccount,
+    pub(crate) unit: Unit,
+    pub(crate) side: Side,
+    pub(crate) quantity: U256,
+}

@@ -1,0 +1,194 @@
+//! Keeping: what every store guarantees.
+//!
+//! Each method is one commit or one consistent read. Nothing is half written: a method that returns an
+//! error has changed nothing. Uniqueness is the database's work, not a check before the write.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use inspay_ledger::{BatchRows, Entry, Event, LedgerState, Lot, Touches, TransferRecord};
+use inspay_primitives::{
+    AccountId, Address, AssetId, B256, ChainId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
+};
+use inspay_quoting::RateSample;
+
+use crate::{
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CursorRecord, HistoryLine, IdempotencyClaim,
+    LawViolation, NewOrder, OrderFilter, Page, RangeCommit, StoreError, StoredQuote, StoredResponse, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, WindowBlock,
+};
+
+/// What the follower of a chain keeps.
+#[async_trait]
+pub trait FollowStore: Send + Sync + std::fmt::Debug {
+    /// The cursor of a chain, if it was ever followed.
+    async fn cursor(&self, chain: ChainId) -> Result<Option<CursorRecord>, StoreError>;
+
+    /// The canonical blocks of the stored window, oldest first.
+    async fn window(&self, chain: ChainId) -> Result<Vec<WindowBlock>, StoreError>;
+
+    /// Applies blocks near the head: flips the orphaned ones and their observations, records the added
+    /// ones with their transfers, moves the cursor. One commit.
+    ///
+    /// A transfer that is known by its key takes the new observation; if it is settled at another amount
+    /// or its settlement is of a block that left, its row needs work again. An orphaned block that comes
+    /// back is flipped, not doubled. Fails with `CursorMoved`, changing nothing, unless the cursor is at
+    /// `expected_revision`.
+    async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError>;
+
+    /// Records what finalized ranges brought and moves the cursor. One commit, in bulk. The same rules
+    /// as [`Self::commit_blocks`]; a transfer that is already recorded is not doubled.
+    async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError>;
+}
+
+/// What selling keeps: quotes, orders, rates, keys, idempotent answers.
+#[async_trait]
+pub trait SaleStore: Send + Sync + std::fmt::Debug {
+    /// Keeps a quote.
+    async fn save_quote(&self, quote: StoredQuote) -> Result<(), StoreError>;
+
+    /// A quote.
+    async fn quote(&self, id: QuoteId) -> Result<Option<StoredQuote>, StoreError>;
+
+    /// Makes an order and, if need be, its account. `QuoteUsed` if another order has the quote, `SlotTaken` if a held
+    /// slot of the same asset and treasury has its due amount; the same `request_key` again gives the order made before.
+    async fn create_order(&self, order: NewOrder) -> Result<Order, StoreError>;
+
+    /// An order.
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
+
+    /// Orders, newest first, with the position that pages after them.
+    async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Vec<(i64, Order)>, StoreError>;
+
+    /// How many slots of that asset and treasury are held.
+    async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError>;
+
+    /// Keeps rate samples; the same sample again is kept once.
+    async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError>;
+
+    /// For each asset and time, the newest sample kept that was observed at or before that time; in the order asked.
+    async fn rates_at(&self, wanted: Vec<(AssetId, Timestamp)>) -> Result<Vec<Option<RateSample>>, StoreError>;
+
+    /// Keeps a new key. `Exists` if its label is taken.
+    async fn create_key(&self, key: ApiKeyRecord) -> Result<(), StoreError>;
+
+    /// The key with that hash.
+    async fn key(&self, hash: B256) -> Result<Option<ApiKeyRecord>, StoreError>;
+
+    /// All keys, oldest first.
+    async fn keys(&self) -> Result<Vec<ApiKeyRecord>, StoreError>;
+
+    /// Revokes a key; revoking it again changes nothing. `NotFound` if there is none of that label.
+    async fn revoke_key(&self, label: &str, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Claims an idempotency key for a request with that fingerprint. A claim that was never answered may be taken
+    /// over once it is older than `stale_before`.
+    async fn claim_idempotency(
+        &self,
+        scope: &str,
+        key: &str,
+        fingerprint: B256,
+        now: Timestamp,
+        stale_before: Timestamp,
+    ) -> Result<IdempotencyClaim, StoreError>;
+
+    /// Keeps the answer of a claimed key.
+    async fn answer_idempotency(&self, scope: &str, key: &str, response: StoredResponse) -> Result<(), StoreError>;
+
+    /// Forgets a claim that came to no answer, so that the request may be made again.
+    async fn abandon_idempotency(&self, scope: &str, key: &str) -> Result<(), StoreError>;
+}
+
+/// The pure decision inside a batch: from the loaded state to the rows to write.
+pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
+
+/// What settling keeps: the books.
+#[async_trait]
+pub trait BooksStore: Send + Sync + std::fmt::Debug {
+    /// Locks the head, loads what `touches` names in a fixed number of round trips, calls `decide` once, writes
+    /// its rows in bulk, commits once. Transfers are locked against the follower. Nothing is written if the rows are empty.
+    async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError>;
+
+    /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`.
+    async fn transfers_to_settle(&self, chain: ChainId, up_to: u64, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
+
+    /// Settled transfers of a chain that left it or came back different, at most `limit`.
+    async fn transfers_to_reverse(&self, chain: ChainId, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
+
+    /// The canonical hash at each height, as far as the window has them, in the order asked.
+    async fn canonical_hashes(&self, chain: ChainId, numbers: Vec<u64>) -> Result<Vec<Option<B256>>, StoreError>;
+
+    /// All orders that any probe might belong to: by reference (in whatever asset), or by exact amount among the
+    /// held slots of its asset and treasury.
+    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError>;
+
+    /// Whether any order of that chain was made at or before `time`.
+    async fn has_orders_before(&self, chain: ChainId, time: Timestamp) -> Result<bool, StoreError>;
+
+    /// Orders of a chain that are not paid and not closed, whose deadline and grace ended before `chain_time`, at most `limit`.
+    async fn orders_to_close(&self, chain: ChainId, chain_time: Timestamp, limit: u32) -> Result<Vec<OrderId>, StoreError>;
+
+    /// Block time of the oldest transfer of the chain that still needs work.
+    async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Frees slots: of paid orders of the chain none of whose settled transfers lies above `finalized_number`, and of
+    /// orders closed unpaid whose deadline lies before `quarantined_before`. Answers how many, at most `limit`.
+    async fn free_slots(
+        &self,
+        chain: ChainId,
+        finalized_number: u64,
+        quarantined_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError>;
+
+    /// Lots that lapsed at or before `now` and have something left, at most `limit`.
+    async fn lots_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<LotId>, StoreError>;
+}
+
+/// Reads for people, programs and checks.
+#[async_trait]
+pub trait ReadStore: Send + Sync + std::fmt::Debug {
+    /// One transfer.
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError>;
+
+    /// Transfers, newest recorded first.
+    async fn transfers(&self, filter: TransferFilter, page: Page) -> Result<Vec<TransferView>, StoreError>;
+
+    /// Lots of an account with something left, live or lapsed, soonest expiry first.
+    async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError>;
+
+    /// An account's credits by postings; `None` if it never appeared.
+    async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError>;
+
+    /// Accounts by name, after `after`.
+    async fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<AccountSummary>, StoreError>;
+
+    /// An account's postings, newest first.
+    async fn history(&self, account: &AccountId, page: Page) -> Result<Vec<HistoryLine>, StoreError>;
+
+    /// Events in sequence after `after`; of one account only, if named.
+    async fn events(&self, account: Option<&AccountId>, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// Entries in sequence after `after`, with postings and lots as granted, for recomputing hashes.
+    async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError>;
+
+    /// All balances but those of accounts with credits, or theirs too.
+    async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError>;
+
+    /// Sums of the canonical transfers of an asset and treasury in blocks up to `up_to`, exact.
+    async fn transfer_totals(&self, asset: AssetId, treasury: Address, up_to: u64) -> Result<TransferTotals, StoreError>;
+
+    /// Runs the laws that are SQL; rows only where one is broken.
+    async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;
+
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The newest migration that is applied, and the newest this release knows.
+    async fn schema_versions(&self) -> Result<(i64, i64), StoreError>;
+}
+
+/// Everything a gateway keeps.
+pub trait Store: FollowStore + SaleStore + BooksStore + ReadStore {}
+
+impl<T: FollowStore + SaleStore + BooksStore + ReadStore> Store for T {}
