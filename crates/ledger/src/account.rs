@@ -121,7 +121,9 @@ impl FromStr for BookAccount {
         let unknown = || BookAccountError(text.to_owned());
         Ok(match text.split_once(':') {
             Some(("account", account)) => Self::Account(account.parse().map_err(|_| unknown())?),
-            Some(("credits_issued", source)) => Self::CreditsIssued(LotSource::parse(source).ok_or_else(unknown)?),
+            Some(("credits_issued", source)) => {
+                Self::CreditsIssued(LotSource::parse(source).ok_or_else(unknown)?)
+            }
             Some(_) => return Err(unknown()),
             None => match text {
                 "treasury" => Self::Treasury,

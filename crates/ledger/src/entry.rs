@@ -139,8 +139,14 @@ impl Entry {
         hasher.update(self.event_at.micros().to_be_bytes());
         hasher.update(self.booked_at.micros().to_be_bytes());
         put_option(&mut hasher, self.transfer.as_ref().map(|id| id.digest().as_slice()));
-        put_option(&mut hasher, self.order.map(|id| id.uuid().into_bytes()).as_ref().map(<[u8; 16]>::as_slice));
-        put_option(&mut hasher, self.reverses.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        put_option(
+            &mut hasher,
+            self.order.map(|id| id.uuid().into_bytes()).as_ref().map(<[u8; 16]>::as_slice),
+        );
+        put_option(
+            &mut hasher,
+            self.reverses.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice),
+        );
         put_count(&mut hasher, self.postings.len());
         for posting in &self.postings {
             put_text(&mut hasher, &posting.account.to_string());

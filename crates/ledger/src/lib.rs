@@ -25,10 +25,11 @@ pub use entry::{Entry, EntryKind, GENESIS_HASH, Posting};
 pub use event::{Event, EventKind, EventSnapshot};
 pub use lot::Lot;
 pub use operation::{
-    Act, Decision, Evidence, IgnoreReason, LateTerms, Operation, OperationKey, Outcome, Refusal, SuspenseReason,
+    Act, Decision, Evidence, IgnoreReason, LateTerms, Operation, OperationKey, Outcome, Refusal,
+    SuspenseReason,
 };
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
 pub use state::{
-    AccountBalance, BatchRows, Head, LedgerState, OperationRow, Reversal, Settlement, SettlementKind, StoredOperation,
-    Touches, TransferMark, TransferRecord,
+    AccountBalance, BatchRows, Head, LedgerState, OperationRow, Reversal, Settlement,
+    SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord,
 };

@@ -5,7 +5,9 @@
 
 use std::fmt;
 
-use inspay_primitives::{B256, Credits, LotId, OrderId, Rate, Reference, Timestamp, TransferId, Usd};
+use inspay_primitives::{
+    B256, Credits, LotId, OrderId, Rate, Reference, Timestamp, TransferId, Usd,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -304,6 +306,9 @@ pub enum Refusal {
     /// The lot has not lapsed, or nothing is left of it.
     #[error("the lot has nothing to expire")]
     NothingToExpire,
+    /// The lines that the decision made do not balance: a defect, kept out of the books.
+    #[error("the entry would not balance")]
+    Unbalanced,
     /// A sum would pass 2^256 − 1, or a number of credits what can be held.
     #[error("a sum is out of range")]
     OutOfRange,

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, Credits, LotId, Order, OrderId, OrderProgress, Reference, Timestamp, Transfer, TransferId, U256, Usd,
+    AccountId, AssetId, B256, Credits, LotId, Order, OrderId, OrderProgress, Reference, Timestamp,
+    Transfer, TransferId, U256, Usd,
 };
 
 use crate::{
-    BookAccount, Entry, Event, Evidence, GENESIS_HASH, IgnoreReason, Lot, OperationKey, Side, SuspenseReason, Unit,
+    BookAccount, Entry, Event, Evidence, GENESIS_HASH, IgnoreReason, Lot, OperationKey, Side,
+    SuspenseReason, Unit,
 };
 
 /// The end of the journal, locked by whoever writes.
@@ -53,7 +55,8 @@ pub enum SettlementKind {
 
 impl SettlementKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Order, Self::Late, Self::Suspense, Self::Withdrawal, Self::Ignored];
+    pub const ALL: [Self; 5] =
+        [Self::Order, Self::Late, Self::Suspense, Self::Withdrawal, Self::Ignored];
 
     /// The kind as stored and shown.
     #[must_use]
@@ -137,9 +140,9 @@ impl TransferRecord {
     /// Whether the settlement must be taken back: the transfer left the chain, or came back different.
     #[must_use]
     pub fn must_reverse(&self) -> bool {
-        self.settlement
-            .as_ref()
-            .is_some_and(|settled| !self.canonical || settled.base_units != self.transfer.base_units)
+        self.settlement.as_ref().is_some_and(|settled| {
+            !self.canonical || settled.base_units != self.transfer.base_units
+        })
     }
 }
 
@@ -244,7 +247,11 @@ impl LedgerState {
             .into_iter()
             .flat_map(|asset| per_asset.clone().map(|account| (account, Unit::Token(asset))))
             .chain(shared.map(|account| (account, Unit::Credits)))
-            .chain(owners.into_iter().map(|owner| (BookAccount::Account(owner.clone()), Unit::Credits)))
+            .chain(
+                owners
+                    .into_iter()
+                    .map(|owner| (BookAccount::Account(owner.clone()), Unit::Credits)),
+            )
             .collect()
     }
 
