@@ -1,1 +1,18 @@
-//! inspay-settlement.
+//! Settlement: which order a transfer pays for, when it is deep enough, and the worker that has it posted.
+//!
+//! ```text
+//! cursor ──▶ reverse what left ──▶ judge what is deep enough ──▶ attribute ──▶ books (one commit) ──▶ close, free, expire
+//! ```
+//!
+//! Never writes the books itself: operations go through the [`Books`] it is given. Never credits above
+//! what the follower has proven.
+
+mod attribution;
+mod books;
+mod plan;
+mod worker;
+
+pub use attribution::{Attribution, OrderIndex, attribute};
+pub use books::{Books, BooksError};
+pub use plan::{AssetRules, Facts, SettlementPolicy, plan_settlements};
+pub use worker::{ChainWork, SettleError, SettlementWorker, StepReport, WorkerSettings};

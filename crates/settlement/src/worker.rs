@@ -1,0 +1,407 @@
+//! The worker that drives the rules over the ports, one chain at a time, one batch at a time.
+//!
+//! Every step reads what is there and may be repeated, interrupted or run twice at once: the books
+//! refuse what is done already.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
+use inspay_ports::{AttributionProbe, Chain, ChainError, CursorRecord, Store, StoreError};
+use inspay_primitives::{B256, ChainView, Clock, Direction, Reference, Standing, Timestamp};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    attribution::OrderIndex,
+    books::{Books, BooksError},
+    plan::{Facts, SettlementPolicy, plan_settlements},
+};
+
+/// How the worker paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerSettings {
+    /// Transfers settled in one commit.
+    pub batch_transfers: u32,
+    /// Orders closed, slots freed and lots expired in one commit.
+    pub batch_upkeep: u32,
+    /// How long an unpaid order's amount stays out of use.
+    pub quarantine_seconds: u32,
+    /// How long to wait for a wake-up before looking anyway, and after a failure.
+    pub idle_interval: Duration,
+}
+
+impl Default for WorkerSettings {
+    /// Batches of 2,000 keep a commit below a second on either store; a week of quarantine outlasts an exchange's slowest withdrawal.
+    fn default() -> Self {
+        Self {
+            batch_transfers: 2_000,
+            batch_upkeep: 1_000,
+            quarantine_seconds: 7 * 86_400,
+            idle_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What one step did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepReport {
+    /// Transfers posted.
+    pub settled: usize,
+    /// Transfers taken back.
+    pub reversed: usize,
+    /// Orders closed.
+    pub closed: usize,
+    /// Slots freed.
+    pub freed: u64,
+    /// Lots expired.
+    pub expired: usize,
+    /// Operations that were refused since the facts had changed; the next step sees the new ones.
+    pub refused: usize,
+}
+
+impl StepReport {
+    /// Whether anything changed.
+    #[must_use]
+    pub const fn did_something(&self) -> bool {
+        self.settled > 0
+            || self.reversed > 0
+            || self.closed > 0
+            || self.freed > 0
+            || self.expired > 0
+    }
+}
+
+/// Why a step did not finish. What it had committed stays; the next step goes on from there.
+#[derive(Debug, thiserror::Error)]
+pub enum SettleError {
+    /// The store failed.
+    #[error("settlement could not read what there is to settle")]
+    Store(#[from] StoreError),
+    /// The chain failed.
+    #[error("settlement could not read calldata")]
+    Chain(#[from] ChainError),
+    /// The books failed.
+    #[error("settlement could not post")]
+    Books(#[from] BooksError),
+}
+
+impl SettleError {
+    /// Whether the same step may succeed when tried again.
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_transient(),
+            Self::Chain(error) => error.is_transient(),
+            Self::Books(error) => error.transient,
+        }
+    }
+}
+
+/// One chain to settle, with what wakes the worker for it.
+#[derive(Clone, Debug)]
+pub struct ChainWork {
+    /// The chain.
+    pub chain: Arc<dyn Chain>,
+    /// Ticks after each commit of the chain's follower in this process.
+    pub applied: Option<watch::Receiver<u64>>,
+}
+
+/// Settles the transfers of one chain.
+#[derive(Debug)]
+pub struct SettlementWorker {
+    work: ChainWork,
+    store: Arc<dyn Store>,
+    books: Arc<dyn Books>,
+    clock: Arc<dyn Clock>,
+    policy: Arc<SettlementPolicy>,
+    settings: WorkerSettings,
+}
+
+impl SettlementWorker {
+    /// A worker for one chain.
+    #[must_use]
+    pub fn new(
+        work: ChainWork,
+        store: Arc<dyn Store>,
+        books: Arc<dyn Books>,
+        clock: Arc<dyn Clock>,
+        policy: Arc<SettlementPolicy>,
+        settings: WorkerSettings,
+    ) -> Self {
+        Self { work, store, books, clock, policy, settings }
+    }
+
+    /// Works until cancelled; failures are logged and tried again after the idle interval.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        while !cancel.is_cancelled() {
+            let wait = match self.step().await {
+                Ok(report) if report.did_something() => continue,
+                Ok(_) => self.settings.idle_interval,
+                Err(error) => {
+                    metrics::counter!("inspay_settlement_failures_total").increment(1);
+                    tracing::warn!(
+                        chain.id = self.work.chain.chain_id().0,
+                        error = &error as &dyn std::error::Error,
+                        transient = error.is_transient(),
+                        "settlement step failed; it is tried again"
+                    );
+                    self.settings.idle_interval
+                }
+            };
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = woken(self.work.applied.as_mut()) => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Does what there is to do once: takes back, settles, then keeps house.
+    pub async fn step(&self) -> Result<StepReport, SettleError> {
+        let mut report = StepReport::default();
+        let chain_id = self.work.chain.chain_id();
+        let Some(cursor) = self.store.cursor(chain_id).await? else { return Ok(report) };
+        self.reverse(&mut report).await?;
+        self.settle(&cursor, &mut report).await?;
+        self.close_orders(&cursor, &mut report).await?;
+        self.keep_house(&cursor, &mut report).await?;
+        Ok(report)
+    }
+
+    async fn reverse(&self, report: &mut StepReport) -> Result<(), SettleError> {
+        let chain_id = self.work.chain.chain_id();
+        let records =
+            self.store.transfers_to_reverse(chain_id, self.settings.batch_transfers).await?;
+        let operations: Vec<Operation> = records
+            .iter()
+            .map(|record| {
+                let transfer = record.transfer.key.id();
+                Operation::from(Act::Reverse { transfer, generation: record.generation })
+            })
+            .collect();
+        report.reversed = self.write(operations, report).await?;
+        metrics::counter!("inspay_transfers_reversed_total").increment(count(report.reversed));
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        cursor: &CursorRecord,
+        report: &mut StepReport,
+    ) -> Result<(), SettleError> {
+        let records = self.confirmed(cursor).await?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let references = self.references(&records).await?;
+        let probes = records
+            .iter()
+            .zip(&references)
+            .filter(|(record, _)| record.transfer.key.direction == Direction::In)
+            .map(|(record, reference)| AttributionProbe {
+                asset: record.transfer.key.asset(),
+                treasury: record.transfer.key.treasury,
+                base_units: record.transfer.base_units,
+                reference: *reference,
+            })
+            .collect();
+        let wanted = records
+            .iter()
+            .map(|record| (record.transfer.key.asset(), record.transfer.block.time))
+            .collect();
+        let orders = OrderIndex::new(self.store.orders_for(probes).await?);
+        let rates = self.store.rates_at(wanted).await?;
+        let facts: Vec<Facts> = records
+            .into_iter()
+            .zip(references)
+            .zip(rates)
+            .map(|((record, reference), rate)| Facts { record, reference, rate })
+            .collect();
+        let operations = plan_settlements(&facts, &orders, &self.policy);
+        report.settled = self.write(operations, report).await?;
+        metrics::counter!("inspay_transfers_settled_total").increment(count(report.settled));
+        Ok(())
+    }
+
+    /// The oldest unsettled transfers that are deep enough. Where a whole read brings none, because ones
+    /// that wait for finality stand in front, a larger one is made, up to all there are.
+    async fn confirmed(&self, cursor: &CursorRecord) -> Result<Vec<TransferRecord>, SettleError> {
+        let chain_id = self.work.chain.chain_id();
+        let view = ChainView {
+            head: cursor.tip,
+            safe_number: cursor.tags.safe_number,
+            finalized_number: cursor.tags.finalized_number,
+            audited_to: cursor.audited_to,
+        };
+        let least_depth = self
+            .policy
+            .assets
+            .values()
+            .map(|rules| rules.confirmations.least_depth())
+            .min()
+            .unwrap_or(1);
+        let deepest = u64::from(least_depth.saturating_sub(1));
+        let Some(up_to) =
+            cursor.tip.number.checked_sub(deepest).map(|top| top.min(cursor.audited_to))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut limit = self.settings.batch_transfers;
+        loop {
+            let records = self.store.transfers_to_settle(chain_id, up_to, limit).await?;
+            let is_all = u32::try_from(records.len()).unwrap_or(u32::MAX) < limit;
+            let hashes = self.canonical(&records).await?;
+            let confirmed: Vec<TransferRecord> = records
+                .into_iter()
+                .filter(|record| {
+                    let canonical = hashes
+                        .get(&record.transfer.block.number)
+                        .copied()
+                        .flatten()
+                        .or_else(|| record.canonical.then_some(record.transfer.block.hash));
+                    matches!(
+                        self.policy.judge(record, canonical, &view),
+                        Some(Standing::Confirmed { .. })
+                    )
+                })
+                .collect();
+            if is_all || !confirmed.is_empty() {
+                return Ok(confirmed);
+            }
+            limit = limit.saturating_mul(4);
+        }
+    }
+
+    async fn canonical(
+        &self,
+        records: &[TransferRecord],
+    ) -> Result<HashMap<u64, Option<B256>>, SettleError> {
+        let mut numbers: Vec<u64> =
+            records.iter().map(|record| record.transfer.block.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let hashes =
+            self.store.canonical_hashes(self.work.chain.chain_id(), numbers.clone()).await?;
+        Ok(numbers.into_iter().zip(hashes).collect())
+    }
+
+    /// The reference of each record: as recorded, or read now where an order can exist that it names.
+    async fn references(
+        &self,
+        records: &[TransferRecord],
+    ) -> Result<Vec<Option<Reference>>, SettleError> {
+        let is_unread = |record: &TransferRecord| {
+            record.transfer.reference.is_none()
+                && record.transfer.key.direction == Direction::In
+                && !record.transfer.base_units.is_zero()
+        };
+        let newest: Option<Timestamp> = records
+            .iter()
+            .filter(|record| is_unread(record))
+            .map(|record| record.transfer.block.time)
+            .max();
+        let mut references: Vec<Option<Reference>> =
+            records.iter().map(|record| record.transfer.reference.flatten()).collect();
+        let Some(newest) = newest else { return Ok(references) };
+        let latest_making = newest.plus_seconds(i64::from(self.policy.clock_skew_seconds));
+        if !self.store.has_orders_before(self.work.chain.chain_id(), latest_making).await? {
+            return Ok(references);
+        }
+        let (places, unread): (Vec<usize>, Vec<_>) = records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| is_unread(record))
+            .map(|(place, record)| (place, record.transfer))
+            .unzip();
+        let read = self.work.chain.references(&unread).await?;
+        for (place, reference) in places.into_iter().zip(read) {
+            if let Some(slot) = references.get_mut(place) {
+                *slot = reference;
+            }
+        }
+        Ok(references)
+    }
+
+    async fn close_orders(
+        &self,
+        cursor: &CursorRecord,
+        report: &mut StepReport,
+    ) -> Result<(), SettleError> {
+        let chain_id = self.work.chain.chain_id();
+        // A transfer that came in time but is not deep enough yet keeps its order open.
+        let unsettled = self.store.oldest_unsettled_time(chain_id).await?;
+        let chain_time = unsettled.map_or(cursor.tip.time, |time| time.min(cursor.tip.time));
+        let due =
+            self.store.orders_to_close(chain_id, chain_time, self.settings.batch_upkeep).await?;
+        let operations = due
+            .into_iter()
+            .map(|order| Operation::from(Act::CloseOrder { order, chain_time }))
+            .collect();
+        report.closed = self.write(operations, report).await?;
+        Ok(())
+    }
+
+    async fn keep_house(
+        &self,
+        cursor: &CursorRecord,
+        report: &mut StepReport,
+    ) -> Result<(), SettleError> {
+        let quarantined_before = cursor
+            .tip
+            .time
+            .plus_seconds(i64::from(self.settings.quarantine_seconds).saturating_neg());
+        report.freed = self
+            .store
+            .free_slots(
+                self.work.chain.chain_id(),
+                cursor.tags.finalized_number,
+                quarantined_before,
+                self.settings.batch_upkeep,
+            )
+            .await?;
+        let lapsed =
+            self.store.lots_to_expire(self.clock.now(), self.settings.batch_upkeep).await?;
+        let operations =
+            lapsed.into_iter().map(|lot| Operation::from(Act::ExpireLot { lot })).collect();
+        report.expired = self.write(operations, report).await?;
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        operations: Vec<Operation>,
+        report: &mut StepReport,
+    ) -> Result<usize, SettleError> {
+        if operations.is_empty() {
+            return Ok(0);
+        }
+        let mut applied: usize = 0;
+        for outcome in self.books.write(operations).await? {
+            match outcome {
+                Outcome::Applied { .. } => applied = applied.saturating_add(1),
+                Outcome::AlreadyApplied { .. } => {}
+                Outcome::Refused(refusal) => {
+                    report.refused = report.refused.saturating_add(1);
+                    tracing::info!(%refusal, "an operation was refused; the next step looks again");
+                }
+            }
+        }
+        Ok(applied)
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+async fn woken(applied: Option<&mut watch::Receiver<u64>>) {
+    match applied {
+        Some(applied) => {
+            // A follower that ended wakes nobody any more; the interval still does.
+            if applied.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
