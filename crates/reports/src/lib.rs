@@ -1,1 +1,9 @@
-//! inspay-reports.
+//! Reports over the ports: reconciliation of books and chain, and verification of the ledger.
+//!
+//! Reads only. A difference is reported as it is, never explained away.
+
+mod reconcile;
+mod verify;
+
+pub use reconcile::{ReconcileError, Reconciliation, TreasuryAsset, reconcile, signed_difference};
+pub use verify::{BrokenRow, Verification, verify_ledger};
