@@ -4,6 +4,8 @@
 //! the cap's line gives back what all of them together took beyond it. A price is therefore the sum
 //! of its lines by construction, and never below zero.
 
+use std::ops::Neg as _;
+
 use inspay_primitives::{Asset, Credits, PriceError, Rounding, U256, U512, Usd};
 
 use crate::{
@@ -143,7 +145,9 @@ fn holds_enough(holding: U256, decimals: u8, tier: HolderTier) -> bool {
 }
 
 fn negative(micros: U256) -> Result<Usd, PriceError> {
-    Usd::ZERO.checked_sub(usd_from_micros(micros)?).ok_or(PriceError::OutOfRange)
+    let amount = usd_from_micros(micros)?.decimal();
+    // Nothing taken off is printed like any other amount, without a sign.
+    Ok(Usd::new(if amount.is_zero() { amount } else { amount.neg() }))
 }
 
 pub(crate) fn trimmed(decimal: &str) -> &str {

@@ -2,8 +2,6 @@
 //!
 //! Never guesses: a missing estimate or a missing native rate is said, and leaves the total open.
 
-use std::fmt;
-
 use inspay_primitives::{PriceError, Rounding, U256, Usd, format_units};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +10,7 @@ use crate::{RateQuote, RateRefusal, exact::usd_from_micros, text};
 /// Every EVM chain counts its native token in 10^-18.
 const NATIVE_DECIMALS: u8 = 18;
 /// A full block raises the base fee by an eighth: EIP-1559.
-const BASE_FEE_STEP: u128 = 8;
+const BASE_FEE_STEP: U256 = U256::from_limbs([8, 0, 0, 0]);
 /// How many full blocks in a row a level's fee cap outlasts: slow, normal, fast. Six of them about
 /// double the base fee, which is the head room that wallets give.
 const FULL_BLOCKS_OUTLASTED: [u32; 3] = [1, 3, 6];
@@ -21,28 +19,28 @@ const FULL_BLOCKS_OUTLASTED: [u32; 3] = [1, 3, 6];
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct FeeHistory {
     /// Base fees in wei, oldest first; the last is the next block's.
-    pub base_fees: Vec<u128>,
+    pub base_fees: Vec<U256>,
     /// For each past block the priority fees at a low, a middle and a high percentile, in wei.
-    pub priority_fees: Vec<[u128; 3]>,
+    pub priority_fees: Vec<[U256; 3]>,
 }
 
 /// What a sender offers per gas at one speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeLevel {
     /// `maxFeePerGas` in wei.
-    #[serde(with = "text::number")]
-    pub max_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub max_fee_per_gas: U256,
     /// `maxPriorityFeePerGas` in wei.
-    #[serde(with = "text::number")]
-    pub priority_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub priority_fee_per_gas: U256,
 }
 
 /// Fees at three speeds over one base fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeLevels {
     /// The next block's base fee in wei.
-    #[serde(with = "text::number")]
-    pub base_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub base_fee_per_gas: U256,
     /// In when blocks have room.
     pub slow: FeeLevel,
     /// In with most others.
@@ -97,11 +95,11 @@ impl GasRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GasOption {
     /// `maxFeePerGas` in wei.
-    #[serde(with = "text::number")]
-    pub max_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub max_fee_per_gas: U256,
     /// `maxPriorityFeePerGas` in wei.
-    #[serde(with = "text::number")]
-    pub priority_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub priority_fee_per_gas: U256,
     /// Gas times base fee and priority fee, and the data fee of the chain below, in wei.
     #[serde(with = "text::base_units")]
     pub cost_wei: U256,
@@ -120,8 +118,8 @@ pub struct GasOptions {
     /// Whether it was asked for the wallet that will pay, or for a stand-in.
     pub for_payer: bool,
     /// The next block's base fee in wei.
-    #[serde(with = "text::number")]
-    pub base_fee_per_gas: u128,
+    #[serde(with = "text::base_units")]
+    pub base_fee_per_gas: U256,
     /// The data fee of the chain below, in wei, part of every cost.
     #[serde(with = "text::base_units")]
     pub l1_fee_wei: U256,
@@ -168,12 +166,6 @@ impl GasQuote {
     }
 }
 
-impl fmt::Display for GasOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} wei", self.cost_wei)
-    }
-}
-
 /// Fees at three speeds from the chain's recent past.
 ///
 /// The priority fee of a speed is the median, over the past blocks, of the priority fees at its
@@ -195,15 +187,15 @@ pub fn fee_levels(history: &FeeHistory) -> Result<FeeLevels, GasRefusal> {
 }
 
 /// The base fee after that many full blocks, rounded up.
-fn raised(base_fee: u128, full_blocks: u32) -> u128 {
+fn raised(base_fee: U256, full_blocks: u32) -> U256 {
     (0..full_blocks).fold(base_fee, |fee, _| fee.saturating_add(fee.div_ceil(BASE_FEE_STEP)))
 }
 
 /// The middle value, the upper one of two; zero of none: a chain without traffic asks for nothing.
-fn median<'a>(values: impl Iterator<Item = &'a u128>) -> u128 {
-    let mut values: Vec<u128> = values.copied().collect();
+fn median<'a>(values: impl Iterator<Item = &'a U256>) -> U256 {
+    let mut values: Vec<U256> = values.copied().collect();
     values.sort_unstable();
-    values.get(values.len() >> 1).copied().unwrap_or(0)
+    values.get(values.len() >> 1).copied().unwrap_or(U256::ZERO)
 }
 
 /// Prices an estimate at three speeds.
@@ -217,7 +209,7 @@ pub fn gas_options(estimate: &GasEstimate) -> Result<GasOptions, GasRefusal> {
             .base_fee_per_gas
             .saturating_add(level.priority_fee_per_gas)
             .min(level.max_fee_per_gas);
-        let cost_wei = U256::from(per_gas)
+        let cost_wei = per_gas
             .checked_mul(U256::from(estimate.gas_limit))
             .and_then(|cost| cost.checked_add(estimate.l1_fee_wei))
             .ok_or_else(out_of_range)?;

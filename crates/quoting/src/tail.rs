@@ -96,7 +96,8 @@ impl TailRange {
     #[must_use]
     pub fn due_with_tail(&self, choice: U256) -> Option<U256> {
         let choices = self.choices()?;
-        // Of four neighbours at most one is a multiple of `round`, and two of `cent`.
+        // Four neighbours hold at most one multiple of `round` and one of `cent`, and one more where
+        // the range wraps around.
         (0u8..4).find_map(|step| {
             let place = choice.checked_rem(choices)?.checked_add(U256::from(step))?;
             let offset = place.checked_rem(choices)?.checked_mul(self.grain)?;
