@@ -5,15 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
-/// A block as far as following it needs: its place, its hash, its parent and its time.
+/// A block as far as recording it needs: its height, its hash and its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct BlockRef {
     /// Height.
     pub number: u64,
     /// Hash of the header.
     pub hash: B256,
-    /// Hash of the block before it.
-    pub parent_hash: B256,
     /// The header's time, chain time.
     pub time: Timestamp,
 }

@@ -152,7 +152,6 @@ mod tests {
         BlockRef {
             number,
             hash: B256::repeat_byte(fork),
-            parent_hash: B256::ZERO,
             time: Timestamp::from_chain_seconds(number),
         }
     }

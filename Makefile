@@ -1,0 +1,48 @@
+# Every target installs what it misses and needs no service that someone else started.
+SHELL := /bin/bash
+export CARGO_INCREMENTAL ?= 1
+
+.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench sim tools contracts-tools postgres-tools help
+
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+demo: contracts-tools ## Run scripted buyers on a local chain and print the reconciliation.
+	cargo run --release --locked --bin inspay -- demo
+
+test: contracts-tools postgres-tools ## Run all tests, on both databases and a real chain.
+	cargo build --locked --bin inspay
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --locked; \
+	else cargo test --workspace --locked; fi
+
+check: fmt clippy docs floors artifacts deny ## Everything that is checked without running the product.
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items --quiet
+
+floors: ## Fail on a crate that depends on its own or a higher floor.
+	cargo xtask floors
+
+artifacts: contracts-tools ## Rebuild the contracts and compare byte for byte.
+	cd contracts && node build.mjs --check
+
+deny: ## Licences, bans and sources of every dependency.
+	@deploy/tools/cargo-deny check licenses bans sources
+
+advisories: ## Known vulnerabilities; needs the advisory database.
+	@deploy/tools/cargo-deny check advisories
+
+bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latency against their floors.
+	cargo run --release --locked -p inspay-it --bin bench
+
+contracts-tools:
+	@test -x contracts/node_modules/.bin/anvil || (cd contracts && npm ci --no-audit --no-fund)
+
+postgres-tools:
+	@deploy/tools/ensure-postgres
