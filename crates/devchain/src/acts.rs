@@ -72,17 +72,19 @@ impl Devchain {
         self.head().await
     }
 
-    /// Sets the node's clock; it goes on from there. Blocks mined after carry its time.
+    /// Sets the node's clock; it goes on from there. Blocks mined after carry its time. A reorg takes
+    /// the clock back to the time of the block below it.
     ///
     /// # Errors
     ///
-    /// When the time lies before the head's.
+    /// When the node refuses.
     pub async fn set_time(&self, chain_seconds: u64) -> Result<(), DevchainError> {
         self.provider().anvil_set_time(chain_seconds).await?;
         Ok(())
     }
 
-    /// Moves the node's clock forward.
+    /// Moves the node's clock forward, unless blocks are spaced by a fixed time. A reorg takes the
+    /// clock back to the time of the block below it.
     ///
     /// # Errors
     ///

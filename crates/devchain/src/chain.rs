@@ -46,8 +46,9 @@ pub struct AnvilOptions {
     pub block_gas_limit: u64,
     /// Seconds since 1970 of the genesis block; now when absent.
     pub genesis_time: Option<u64>,
-    /// Makes each block's time that of its parent plus so many seconds. When absent, blocks carry
-    /// the machine's time and those mined within one second share it.
+    /// Makes each block's time that of its parent plus so many seconds; [`Devchain::increase_time`]
+    /// has no effect then. When absent, blocks carry the machine's time and those mined within one
+    /// second share it.
     pub seconds_per_block: Option<u64>,
 }
 
@@ -117,9 +118,7 @@ impl Devchain {
     ///
     /// Where Anvil cannot be installed or started, or the state file is not one of ours.
     pub async fn start(options: AnvilOptions) -> Result<Self, DevchainError> {
-        let binary = tokio::task::spawn_blocking(toolchain::anvil_binary)
-            .await
-            .map_err(|stopped| DevchainError::NotListening { output: stopped.to_string() })??;
+        let binary = tokio::task::spawn_blocking(toolchain::anvil_binary).await??;
         let ending = if options.state.is_some() { Ending::SaveState } else { Ending::Kill };
         let process = AnvilProcess::start(&binary, &options.arguments(), ending).await?;
         let provider = connect(process.port())?;
@@ -130,7 +129,7 @@ impl Devchain {
         }
         let accounts = provider.get_accounts().await?;
         let deployment = Deployment::derive(options.chain_id, process.port(), &accounts)
-            .ok_or_else(|| DevchainError::NoBlock("without dev accounts".to_owned()))?;
+            .ok_or(DevchainError::TooFewAccounts { found: accounts.len() })?;
         if provider.get_block_number().await? == 0 {
             deployment.deploy(&provider).await?;
         } else if provider.get_code_at(deployment.fake_usdt).await?.is_empty() {

@@ -6,7 +6,7 @@ use alloy::{
     primitives::B256,
     transports::{RpcError, TransportErrorKind},
 };
-use inspay_primitives::{Address, BlockRef};
+use inspay_primitives::BlockRef;
 
 /// What went wrong, with what to do about it where somebody can.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,15 @@ pub enum DevchainError {
         /// The last lines it printed.
         output: String,
     },
+    /// The search for the binary was stopped with the runtime.
+    #[error("the search for Anvil was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+    /// The node has fewer dev accounts than we asked for.
+    #[error("the node has {found} dev accounts, too few for our buyers")]
+    TooFewAccounts {
+        /// How many it has.
+        found: usize,
+    },
     /// The state file holds a chain on which our contracts are not where they belong.
     #[error("{} holds a chain without our contracts: remove the file to begin anew", path.display())]
     ForeignState {
@@ -53,11 +62,13 @@ pub enum DevchainError {
     /// A call to a contract failed.
     #[error("a contract call failed")]
     Contract(#[from] alloy::contract::Error),
-    /// A file could not be read.
-    #[error("{} could not be read", path.display())]
+    /// An artifact could not be read.
+    #[error("{} could not be read; if it is not there, run `npm ci` in {}", path.display(), folder.display())]
     Read {
         /// The file.
         path: PathBuf,
+        /// The contracts folder.
+        folder: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
@@ -94,13 +105,5 @@ pub enum DevchainError {
         at: u64,
         /// Length of the new branch.
         depth: u64,
-    },
-    /// Multisend or the token has too little to pay with.
-    #[error("{holder} holds too little of {token}")]
-    TooLittle {
-        /// Who was to pay.
-        holder: Address,
-        /// In what.
-        token: Address,
     },
 }

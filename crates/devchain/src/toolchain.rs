@@ -38,7 +38,7 @@ pub(crate) fn anvil_binary() -> Result<PathBuf, DevchainError> {
     }
     let installed = contracts_folder().and_then(|folder| {
         let binary = folder.join(anvil_within());
-        if !binary.is_file() {
+        if !is_installed(&folder, &binary) {
             install(&folder, &binary)?;
         }
         Ok(binary)
@@ -48,6 +48,11 @@ pub(crate) fn anvil_binary() -> Result<PathBuf, DevchainError> {
 
 fn is_contracts(folder: &Path) -> bool {
     folder.join("package-lock.json").is_file() && folder.join("build.mjs").is_file()
+}
+
+/// npm writes its own record last. The binary alone may still be on its way: it is 44 megabytes.
+fn is_installed(folder: &Path, binary: &Path) -> bool {
+    folder.join("node_modules/.package-lock.json").is_file() && binary.is_file()
 }
 
 /// npm names its platform packages by Node's words for systems and Go's words for processors.
@@ -79,10 +84,10 @@ fn install(folder: &Path, binary: &Path) -> Result<(), DevchainError> {
         .and_then(|file| file.lock().map(|()| file))
         .map_err(|error| missing(error.to_string()))?;
     let mut reason = String::from("npm left no binary for this system");
-    // A lock file made on one system can lack another's platform package, which `npm ci` refuses;
-    // the versions in package.json are exact, so the second form installs the same.
+    // A registry that mirrors only some platform packages makes `npm ci` refuse the lock file; the
+    // versions in package.json are exact, so the second form installs the same.
     for arguments in [&["ci"][..], &["install", "--no-save", "--no-package-lock"][..]] {
-        if binary.is_file() {
+        if is_installed(folder, binary) {
             break;
         }
         tracing::info!(folder = %folder.display(), "installing the contracts' npm packages");
@@ -91,7 +96,7 @@ fn install(folder: &Path, binary: &Path) -> Result<(), DevchainError> {
         }
     }
     drop(lock);
-    if binary.is_file() { Ok(()) } else { Err(missing(reason)) }
+    if is_installed(folder, binary) { Ok(()) } else { Err(missing(reason)) }
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<(), String> {
@@ -108,6 +113,6 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<(), String> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let first = said.lines().find(|line| line.contains("error")).unwrap_or("no reason given");
-    Err(format!("npm {} failed: {first}", arguments.join(" ")))
+    let errors = said.lines().filter_map(|line| line.strip_prefix("npm error ")).take(3);
+    Err(format!("npm {}: {}", arguments.join(" "), errors.collect::<Vec<_>>().join("; ")))
 }

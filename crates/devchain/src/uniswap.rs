@@ -88,10 +88,11 @@ impl Devchain {
         artifact: &Path,
         arguments: &[u8],
     ) -> Result<Address, DevchainError> {
-        let path = toolchain::contracts_folder()?.join(artifact);
-        let text = tokio::fs::read_to_string(&path)
-            .await
-            .map_err(|source| DevchainError::Read { path: path.clone(), source })?;
+        let folder = toolchain::contracts_folder()?;
+        let path = folder.join(artifact);
+        let text = tokio::fs::read_to_string(&path).await.map_err(|source| {
+            DevchainError::Read { path: path.clone(), folder: folder.clone(), source }
+        })?;
         let refuse = |reason: String| DevchainError::Artifact { path: path.clone(), reason };
         let json: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
         // Hardhat writes the code as a text, solc and Foundry as an object around it.

@@ -1,8 +1,16 @@
-use alloy::{eips::BlockNumberOrTag, primitives::U256, providers::Provider};
+use std::time::Duration;
+
+use alloy::{
+    eips::BlockNumberOrTag,
+    network::Ethereum,
+    primitives::U256,
+    providers::{Provider, ProviderBuilder, WsConnect},
+};
 use inspay_devchain::{
     AnvilOptions, Deployment, Devchain, DevchainError, FakeToken, INITIAL_INSPI_PRICE,
     INITIAL_USDT_PRICE, InspiToken, PriceFeed, TREASURY, TetherToken,
 };
+use tokio::time::timeout;
 
 use crate::{inspi, started, usdt};
 
@@ -70,6 +78,17 @@ async fn two_chains_have_the_same_addresses_and_different_ports() {
         ..one.deployment().clone()
     };
     assert_eq!(&rehomed, two.deployment());
+}
+
+#[tokio::test]
+async fn a_web_socket_announces_new_blocks() {
+    let chain = started().await;
+    let socket = WsConnect::new(chain.deployment().ws_url.as_str());
+    let listener = ProviderBuilder::default().connect_ws(socket).await.unwrap();
+    let mut headers = Provider::<Ethereum>::subscribe_blocks(&listener).await.unwrap();
+    let mined = chain.mine(1).await.unwrap();
+    let announced = timeout(Duration::from_secs(20), headers.recv()).await.unwrap().unwrap();
+    assert_eq!(announced.hash, mined.hash);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! The local chain does what its documentation says, on a real Anvil.
+#![expect(clippy::unwrap_used, reason = "these are tests; the lint sees only that helpers are not")]
 
 mod bulk;
 mod deployment;
