@@ -71,7 +71,7 @@ fn one(
         };
     }
     let draft = draft(batch, operation, rules)?;
-    batch.post(operation, draft)
+    batch.post(operation, &draft)
 }
 
 fn draft(

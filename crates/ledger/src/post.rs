@@ -164,7 +164,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Posts a draft: an entry if it moves anything, and everything that goes with it.
-    pub(crate) fn post(&mut self, operation: &Operation, draft: Draft) -> Result<Outcome, Refusal> {
+    pub(crate) fn post(
+        &mut self,
+        operation: &Operation,
+        draft: &Draft,
+    ) -> Result<Outcome, Refusal> {
         if !is_balanced(&draft.lines) {
             return Err(Refusal::Unbalanced);
         }
@@ -177,9 +181,9 @@ impl<'a> Batch<'a> {
         }
         let entry_seq =
             (!draft.lines.is_empty()).then(|| self.state.head.entry_seq.saturating_add(1));
-        let lots = entry_seq.map(|seq| self.grant(&draft, seq)).unwrap_or_default();
+        let lots = entry_seq.map(|seq| self.grant(draft, seq)).unwrap_or_default();
         if let Some(seq) = entry_seq {
-            self.enter(operation, &draft, seq, lots);
+            self.enter(operation, draft, seq, lots);
         }
         for (lot, left) in &draft.takes {
             if let Some(lot) = self.state.lots.get_mut(lot) {
@@ -195,8 +199,8 @@ impl<'a> Batch<'a> {
             known.progress = progress;
             self.orders.insert(order);
         }
-        self.mark(&draft, entry_seq);
-        self.tell(&draft, entry_seq);
+        self.mark(draft, entry_seq);
+        self.tell(draft, entry_seq);
         let stored = StoredOperation { fingerprint: operation.fingerprint(), entry_seq };
         self.rows.operations.push(OperationRow {
             key: operation.key.clone(),

@@ -1,0 +1,5 @@
+//! The ledger's rules by example and by property.
+
+mod books;
+mod properties;
+mod support;
