@@ -67,7 +67,7 @@ pub struct BlocksCommit {
     pub added: Vec<AppliedBlock>,
     /// The cursor afterwards.
     pub cursor: CursorRecord,
-    /// Window blocks below this height may be pruned.
+    /// Window blocks below this height leave the window.
     pub window_from: u64,
 }
 

@@ -24,20 +24,25 @@ pub trait FollowStore: Send + Sync + std::fmt::Debug {
     /// The cursor of a chain, if it was ever followed.
     async fn cursor(&self, chain: ChainId) -> Result<Option<CursorRecord>, StoreError>;
 
-    /// The canonical blocks of the stored window, oldest first.
+    /// The canonical blocks of the stored window, oldest first. Empty for a chain that was never followed.
     async fn window(&self, chain: ChainId) -> Result<Vec<WindowBlock>, StoreError>;
 
     /// Applies blocks near the head: flips the orphaned ones and their observations, records the added
     /// ones with their transfers, moves the cursor. One commit.
     ///
-    /// A transfer that is known by its key takes the new observation; if it is settled at another amount
-    /// or its settlement is of a block that left, its row needs work again. An orphaned block that comes
-    /// back is flipped, not doubled. Fails with `CursorMoved`, changing nothing, unless the cursor is at
-    /// `expected_revision`.
+    /// A transfer that is known by its key takes the new observation and keeps its position, its generation
+    /// and what was learned of its calldata; if it is settled and left the chain, or is settled at another
+    /// amount, its row needs work again. One log between two treasuries is two transfers with one block hash
+    /// and log index: out of one, in to the other. An orphaned block that comes back is flipped, not doubled.
+    /// Blocks below `window_from` leave the window; transfers and their observations stay for ever.
+    ///
+    /// Fails with `CursorMoved`, changing nothing, unless the cursor is at `expected_revision`. A second
+    /// canonical block at one height is refused, changing nothing.
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError>;
 
     /// Records what finalized ranges brought and moves the cursor. One commit, in bulk. The same rules
-    /// as [`Self::commit_blocks`]; a transfer that is already recorded is not doubled.
+    /// as [`Self::commit_blocks`]; a transfer that is already recorded is not doubled. The window afterwards
+    /// is the cursor's tip alone, proven by [`crate::Proof::Range`].
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError>;
 }
 
@@ -51,7 +56,9 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
     async fn quote(&self, id: QuoteId) -> Result<Option<StoredQuote>, StoreError>;
 
     /// Makes an order and, if need be, its account. `QuoteUsed` if another order has the quote, `SlotTaken` if a held
-    /// slot of the same asset and treasury has its due amount; the same `request_key` again gives the order made before.
+    /// slot of the same asset and treasury has its due amount; the same `request_key` again gives the order made before,
+    /// as it stands now, whatever else the new one says. An order outside the exact amount lane holds no slot and is
+    /// stopped by none.
     async fn create_order(&self, order: NewOrder) -> Result<Order, StoreError>;
 
     /// An order.
@@ -63,26 +70,27 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
     /// How many slots of that asset and treasury are held.
     async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError>;
 
-    /// Keeps rate samples; the same sample again is kept once.
+    /// Keeps rate samples; a source's sample of one asset and time is kept once, as it was first told.
     async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError>;
 
     /// For each asset and time, the newest sample kept that was observed at or before that time; in the order asked.
+    /// Of several sources at the same time, the one whose name sorts first by its bytes.
     async fn rates_at(&self, wanted: Vec<(AssetId, Timestamp)>) -> Result<Vec<Option<RateSample>>, StoreError>;
 
-    /// Keeps a new key. `Exists` if its label is taken.
+    /// Keeps a new key. `Exists` if its label or its hash is taken.
     async fn create_key(&self, key: ApiKeyRecord) -> Result<(), StoreError>;
 
-    /// The key with that hash.
+    /// The key with that hash, revoked or not.
     async fn key(&self, hash: B256) -> Result<Option<ApiKeyRecord>, StoreError>;
 
     /// All keys, oldest first.
     async fn keys(&self) -> Result<Vec<ApiKeyRecord>, StoreError>;
 
-    /// Revokes a key; revoking it again changes nothing. `NotFound` if there is none of that label.
+    /// Revokes a key; revoking it again changes nothing, not even the time. `NotFound` if there is none of that label.
     async fn revoke_key(&self, label: &str, at: Timestamp) -> Result<(), StoreError>;
 
     /// Claims an idempotency key for a request with that fingerprint. A claim that was never answered may be taken
-    /// over once it is older than `stale_before`.
+    /// over by the same request once it was made before `stale_before`. Of any number of claims at once, one is fresh.
     async fn claim_idempotency(
         &self,
         scope: &str,
@@ -92,10 +100,10 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
         stale_before: Timestamp,
     ) -> Result<IdempotencyClaim, StoreError>;
 
-    /// Keeps the answer of a claimed key.
+    /// Keeps the answer of a claimed key; the first answer stays. `NotFound` if the key is not claimed.
     async fn answer_idempotency(&self, scope: &str, key: &str, response: StoredResponse) -> Result<(), StoreError>;
 
-    /// Forgets a claim that came to no answer, so that the request may be made again.
+    /// Forgets a claim that came to no answer, so that the request may be made again. An answer is never forgotten.
     async fn abandon_idempotency(&self, scope: &str, key: &str) -> Result<(), StoreError>;
 }
 
@@ -107,32 +115,39 @@ pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
 pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Locks the head, loads what `touches` names in a fixed number of round trips, calls `decide` once, writes
     /// its rows in bulk, commits once. Transfers are locked against the follower. Nothing is written if the rows are empty.
+    ///
+    /// Rows that break a constraint are refused whole, with an error that is not transient. The constraints: one row
+    /// per operation key, entry number, event number, account and unit, lot; one settlement and one reversal per transfer
+    /// and generation; a reversal takes back a settlement; a generation above zero is settled only once the one before it
+    /// is taken back.
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError>;
 
     /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`.
     async fn transfers_to_settle(&self, chain: ChainId, up_to: u64, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
 
-    /// Settled transfers of a chain that left it or came back different, at most `limit`.
+    /// Settled transfers of a chain that left it or came back with another amount, oldest block first, at most `limit`.
     async fn transfers_to_reverse(&self, chain: ChainId, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
 
     /// The canonical hash at each height, as far as the window has them, in the order asked.
     async fn canonical_hashes(&self, chain: ChainId, numbers: Vec<u64>) -> Result<Vec<Option<B256>>, StoreError>;
 
     /// All orders that any probe might belong to: by reference (in whatever asset), or by exact amount among the
-    /// held slots of its asset and treasury.
+    /// held slots of its asset and treasury. Each order once, in no particular order.
     async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError>;
 
     /// Whether any order of that chain was made at or before `time`.
     async fn has_orders_before(&self, chain: ChainId, time: Timestamp) -> Result<bool, StoreError>;
 
     /// Orders of a chain that are not paid and not closed, whose deadline and grace ended before `chain_time`, at most `limit`.
+    /// A time in time is not before: an order whose last moment is `chain_time` is not due.
     async fn orders_to_close(&self, chain: ChainId, chain_time: Timestamp, limit: u32) -> Result<Vec<OrderId>, StoreError>;
 
-    /// Block time of the oldest transfer of the chain that still needs work.
+    /// Block time of the oldest transfer of the chain that still needs work: to be settled, or to be taken back.
     async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError>;
 
     /// Frees slots: of paid orders of the chain none of whose settled transfers lies above `finalized_number`, and of
-    /// orders closed unpaid whose deadline lies before `quarantined_before`. Answers how many, at most `limit`.
+    /// orders closed unpaid whose deadline lies before `quarantined_before`. Answers how many, at most `limit`. A transfer
+    /// that was taken back no longer counts.
     async fn free_slots(
         &self,
         chain: ChainId,
@@ -151,16 +166,18 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// One transfer.
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError>;
 
-    /// Transfers, newest recorded first.
+    /// Transfers, newest recorded first. Every part of the filter that is set must hold; attribution and suspense are
+    /// those of the present generation.
     async fn transfers(&self, filter: TransferFilter, page: Page) -> Result<Vec<TransferView>, StoreError>;
 
     /// Lots of an account with something left, live or lapsed, soonest expiry first.
     async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError>;
 
-    /// An account's credits by postings; `None` if it never appeared.
+    /// An account's credits by postings; `None` if it never appeared. It appears with its first order, at that order's
+    /// time of making.
     async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError>;
 
-    /// Accounts by name, after `after`.
+    /// Accounts by the bytes of their names, after `after`.
     async fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<AccountSummary>, StoreError>;
 
     /// An account's postings, newest first.
@@ -175,7 +192,8 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// All balances but those of accounts with credits, or theirs too.
     async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError>;
 
-    /// Sums of the canonical transfers of an asset and treasury in blocks up to `up_to`, exact.
+    /// Sums of the canonical transfers of an asset and treasury in blocks up to `up_to`, exact. A sum past 2^256 − 1 is
+    /// an error, never a wrapped number.
     async fn transfer_totals(&self, asset: AssetId, treasury: Address, up_to: u64) -> Result<TransferTotals, StoreError>;
 
     /// Runs the laws that are SQL; rows only where one is broken.
