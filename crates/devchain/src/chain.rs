@@ -12,7 +12,7 @@ use inspay_primitives::Address;
 
 use crate::{
     Deployment, DevchainError,
-    deployment::ACCOUNTS,
+    deployment::{ACCOUNTS, CHAIN_ID},
     process::{AnvilProcess, Ending},
     toolchain,
 };
@@ -55,7 +55,7 @@ pub struct AnvilOptions {
 impl Default for AnvilOptions {
     fn default() -> Self {
         Self {
-            chain_id: 31_337,
+            chain_id: CHAIN_ID,
             port: None,
             mining: Mining::OnTransaction,
             slots_in_an_epoch: 1,

@@ -29,6 +29,23 @@ pub const INITIAL_USDT_PRICE: i128 = 100_000_000;
 
 /// Dev accounts that Anvil makes and unlocks: the deployer, ten buyers, a stranger.
 pub(crate) const ACCOUNTS: usize = 12;
+/// The id that Anvil gives a chain unless told otherwise.
+pub(crate) const CHAIN_ID: u64 = 31_337;
+/// The accounts that Anvil makes on every start.
+const DEV_ACCOUNTS: [Address; ACCOUNTS] = [
+    address!("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"),
+    address!("0x70997970C51812dc3A010C7d01b50e0d17dc79C8"),
+    address!("0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC"),
+    address!("0x90F79bf6EB2c4f870365E785982E1f101E93b906"),
+    address!("0x15d34AAf54267DB7D7c367839AAf71A00a2C6A65"),
+    address!("0x9965507D1a55bcC2695C58ba16FB37d819B0A4dc"),
+    address!("0x976EA74026E726554dB657fA54763abd0C3a0aa9"),
+    address!("0x14dC79964da2C08b23698B3D3cc7Ca32193d9955"),
+    address!("0x23618e81E3f5cdF7f54C3d65f7FBc0aBf5B21E8f"),
+    address!("0xa0Ee7A142d267C1f36714E4a8F75612F20a79720"),
+    address!("0xBcd4042DE499D14e55001CcbB24a551F3b954096"),
+    address!("0x71bE63f3384f5fb98995898A86B02Fb2426c5788"),
+];
 const BUYERS: std::ops::RangeInclusive<usize> = 1..=10;
 const STRANGER: usize = 11;
 
@@ -76,7 +93,30 @@ impl Deployment {
     /// `accounts` are Anvil's, in its order; there are [`ACCOUNTS`] of them.
     pub(crate) fn derive(chain_id: u64, port: u16, accounts: &[Address]) -> Option<Self> {
         let deployer = *accounts.first()?;
-        Some(Self {
+        Some(Self::at(
+            chain_id,
+            port,
+            deployer,
+            accounts.get(BUYERS)?.to_vec(),
+            *accounts.get(STRANGER)?,
+        ))
+    }
+
+    /// Where everything is on a local chain with the usual id that listens on `port`, whether it runs or not.
+    #[must_use]
+    pub fn local(port: u16) -> Self {
+        let [deployer, buyers @ .., stranger] = DEV_ACCOUNTS;
+        Self::at(CHAIN_ID, port, deployer, buyers.to_vec(), stranger)
+    }
+
+    fn at(
+        chain_id: u64,
+        port: u16,
+        deployer: Address,
+        buyers: Vec<Address>,
+        stranger: Address,
+    ) -> Self {
+        Self {
             chain_id,
             http_url: format!("http://127.0.0.1:{port}"),
             ws_url: format!("ws://127.0.0.1:{port}"),
@@ -88,9 +128,9 @@ impl Deployment {
             fake_usdt: deployer.create(5),
             treasury: TREASURY,
             deployer,
-            buyers: accounts.get(BUYERS)?.to_vec(),
-            stranger: *accounts.get(STRANGER)?,
-        })
+            buyers,
+            stranger,
+        }
     }
 
     /// Puts the contracts on a chain that has only its genesis block, in two blocks, and funds the

@@ -81,6 +81,12 @@ async fn two_chains_have_the_same_addresses_and_different_ports() {
 }
 
 #[tokio::test]
+async fn addresses_are_known_before_the_chain_runs() {
+    let chain = Devchain::start(AnvilOptions::default()).await.expect("starts");
+    assert_eq!(*chain.deployment(), Deployment::local(chain.port()));
+}
+
+#[tokio::test]
 async fn a_web_socket_announces_new_blocks() {
     let chain = started().await;
     let socket = WsConnect::new(chain.deployment().ws_url.as_str());
