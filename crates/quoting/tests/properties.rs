@@ -66,6 +66,10 @@ fn micros(value: Usd) -> i128 {
     decimal.mantissa() * 10i128.pow(6 - decimal.scale())
 }
 
+fn unsigned(micros: i128) -> U256 {
+    U256::from(micros.unsigned_abs())
+}
+
 fn percents() -> impl Strategy<Value = Percents> {
     let share = || prop_oneof![Just(0u32), Just(33_333_333), 0u32..60_000_000];
     let cap = prop_oneof![Just(100_000_000u32), 0u32..100_000_001];
@@ -107,18 +111,18 @@ proptest! {
         prop_assert_eq!(micros(offer.saving_usd), list - price);
         // micro-dollars × 10^8 of the price per credit, before any rounding
         let exact_list = i128::from(credit_micros) * i128::from(price_mantissa);
-        prop_assert!(list * WHOLE as i128 >= exact_list);
-        prop_assert!((list - 1) * (WHOLE as i128) < exact_list);
+        prop_assert!(list * i128::from(WHOLE) >= exact_list);
+        prop_assert!((list - 1) * i128::from(WHOLE) < exact_list);
 
         // The price is never below what exact fractions give, nor more than a micro-dollar a line above.
         let whole = U256::from(WHOLE);
         let scale = whole.pow(U256::from(4));
-        let exact = percents[..4].iter().fold(U256::from(list as u128), |left, percent| {
+        let exact = percents[..4].iter().fold(unsigned(list), |left, percent| {
             left * (whole - U256::from(*percent))
         });
-        let capped = U256::from(list as u128) * (whole - U256::from(percents[4])) * whole.pow(U256::from(3));
+        let capped = unsigned(list) * (whole - U256::from(percents[4])) * whole.pow(U256::from(3));
         let exact = exact.max(capped);
-        let scaled = U256::from(price as u128) * scale;
+        let scaled = unsigned(price) * scale;
         prop_assert!(scaled >= exact);
         prop_assert!(scaled < exact + U256::from(5) * scale);
         let cap_line = offer.lines.iter().find(|line| line.kind == LineKind::Cap);
@@ -126,7 +130,7 @@ proptest! {
 
         // Tokens: what is owed is worth the price, and one base unit less is not.
         let worth = |units: U256, rounding| rate.micro_usd(units, decimals, rounding).expect("in range");
-        let price = U256::from(price as u128);
+        let price = unsigned(price);
         prop_assert!(worth(offer.due_base_units, Rounding::Up) >= price);
         prop_assert!(worth(offer.due_base_units - U256::from(1), Rounding::Down) < price);
         prop_assert!(offer.due_base_units <= offer.list_base_units);

@@ -440,7 +440,7 @@ fn bad_requests_are_refused_by_name() {
         &"9".repeat(200),
     ] {
         let result = codes(Purchase::parse_custom(text), None, NOW);
-        let _ = writeln!(out, "{:.20} => {result:.120}", text);
+        let _ = writeln!(out, "{text:.20} => {result:.120}");
     }
     for id in ["starter", " STARTER ", "gold", "", "dröp table"] {
         let _ =
