@@ -16,7 +16,9 @@ use inspay_primitives::{Address, B256, BlockRef, Reference, Timestamp, U256};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::{Deployment, Devchain, DevchainError, Mining, Multisend, PriceFeed, TetherToken};
+use crate::{
+    Deployment, Devchain, DevchainError, FakeToken, Mining, Multisend, PriceFeed, TetherToken,
+};
 
 pub(crate) const GAS_DEPLOY: u64 = 8_000_000;
 pub(crate) const GAS_TRANSFER: u64 = 150_000;
@@ -146,6 +148,38 @@ impl Devchain {
         let hash = submit(self.provider(), request).await?;
         self.wait_if_automatic(hash).await?;
         Ok(hash)
+    }
+
+    /// Sends a finished call, as a wallet does with what the gateway's API hands out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub async fn send_call(
+        &self,
+        from: Address,
+        to: Address,
+        calldata: Vec<u8>,
+    ) -> Result<B256, DevchainError> {
+        let request =
+            TransactionRequest::default().from(from).to(to).input(Bytes::from(calldata).into());
+        self.send(request).await
+    }
+
+    /// Mints look-alike tokens for `from` and sends them to the treasury; answers the sending.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub async fn pay_with_fake(
+        &self,
+        from: Address,
+        base_units: U256,
+    ) -> Result<B256, DevchainError> {
+        let (fake, treasury) = (self.deployment().fake_usdt, self.deployment().treasury);
+        let mint = FakeToken::mintCall { to: from, value: base_units };
+        self.call_contract(from, fake, &mint).await?;
+        self.transfer(fake, from, treasury, base_units, None).await
     }
 
     pub(crate) async fn wait_if_automatic(&self, hash: B256) -> Result<(), DevchainError> {
