@@ -1,1 +1,29 @@
-//! inspay-api.
+//! The HTTP surface: routes, wire types, OpenAPI and the documentation page.
+//!
+//! The only crate that knows how anything looks from outside. Never decides about money: quotes come
+//! from quoting, balances from the books, and nothing here writes to them.
+
+mod accept;
+mod auth;
+mod cursor;
+mod extract;
+mod idempotency;
+mod observe;
+mod openapi;
+mod payment;
+mod pending;
+mod problem;
+mod problem_from;
+mod router;
+mod routes;
+mod state;
+mod wire;
+
+pub use auth::{NewKey, generate_key, hash_key};
+pub use payment::{payment_link, transfer_calldata};
+pub use problem::{Problem, ProblemCode, ProblemFact};
+pub use router::{openapi, router};
+pub use state::{
+    ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, MetricsText, PricingInputs, SaleAsset,
+    SaleSettings, Timing,
+};

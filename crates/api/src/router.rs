@@ -1,0 +1,97 @@
+//! The router: routes, what surrounds them, and the OpenAPI document made of them.
+//!
+//! A route that is not in the document does not exist, but for the document and its page.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, Uri},
+    middleware::from_fn_with_state,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::{
+    auth::authenticate,
+    idempotency::once,
+    observe::observe,
+    openapi::document,
+    problem::{Problem, ProblemCode},
+    routes::{accounts, catalog, docs, events, health, order_events, orders, quotes, transfers},
+    state::{ApiParts, ApiState},
+};
+
+/// The largest body: requests are a handful of short texts.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Routes that need no key.
+fn public_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(catalog::get))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+}
+
+/// Routes that need a key.
+fn keyed_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(quotes::create))
+        .routes(routes!(quotes::get))
+        .routes(routes!(orders::create, orders::list))
+        .routes(routes!(orders::get))
+        .routes(routes!(order_events::follow))
+        .routes(routes!(transfers::list))
+        .routes(routes!(transfers::get))
+        .routes(routes!(accounts::balance))
+        .routes(routes!(accounts::lots))
+        .routes(routes!(accounts::history))
+        .routes(routes!(events::list))
+}
+
+/// The OpenAPI document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let routes =
+        OpenApiRouter::with_openapi(document()).merge(public_routes()).merge(keyed_routes());
+    crate::openapi::with_problems(routes.into_openapi())
+}
+
+async fn no_route(method: Method, uri: Uri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
+    Problem::new(
+        ProblemCode::RouteNotFound,
+        format!("There is nothing at {method} {path}. See /docs."),
+    )
+}
+
+async fn no_method(method: Method) -> Problem {
+    Problem::new(
+        ProblemCode::MethodNotAllowed,
+        format!("{method} is not among the methods in the header Allow."),
+    )
+}
+
+/// The whole surface, ready to be served.
+///
+/// After the server has stopped, close and wait for [`ApiParts::tasks`]: requests that have begun
+/// run to their end. Fails only where the OpenAPI document cannot be written.
+pub fn router(parts: ApiParts) -> Result<Router, serde_json::Error> {
+    let state = ApiState::new(parts);
+    let openapi_json: Arc<str> = openapi().to_pretty_json()?.into();
+    let (public, _) = public_routes().split_for_parts();
+    let (keyed, _) = keyed_routes().split_for_parts();
+    // The last layer is the outermost: a key is asked for before anything is claimed under it.
+    let keyed = keyed
+        .layer(from_fn_with_state(state.clone(), once))
+        .layer(from_fn_with_state(state.clone(), authenticate));
+    Ok(public
+        .merge(keyed)
+        .merge(docs::routes(openapi_json))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn_with_state(state.clone(), observe))
+        .with_state(state))
+}

@@ -1,0 +1,143 @@
+//! Balances, lots and history. Each read is an indexed one.
+
+use std::str::FromStr;
+
+use axum::{Json, extract::State};
+use inspay_ledger::Lot;
+use inspay_ports::{AccountSummary, Page};
+use inspay_primitives::{AccountId, LotId, Timestamp};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    auth::Caller,
+    cursor,
+    extract::{Params, PathId},
+    problem::{Problem, ProblemCode},
+    state::ApiState,
+    wire::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage},
+};
+
+const LOTS: &str = "lots";
+const HISTORY: &str = "history";
+
+/// Which page.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageParams {
+    /// The `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+    /// Rows on a page, at most 200; 50 if nothing is said.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u32>,
+}
+
+/// Takes no parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoParams {}
+
+/// A place among lots by expiry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LotPlace {
+    expires_at: Timestamp,
+    id: LotId,
+}
+
+impl LotPlace {
+    const fn of(lot: &Lot) -> Self {
+        Self { expires_at: lot.expires_at, id: lot.id }
+    }
+
+    fn to_text(self) -> String {
+        format!("{}:{}", self.expires_at.micros(), self.id)
+    }
+}
+
+impl FromStr for LotPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (micros, id) = text.split_once(':').ok_or(())?;
+        let expires_at = Timestamp::from_micros(micros.parse().map_err(|_| ())?);
+        Ok(Self { expires_at, id: id.parse().map_err(|_| ())? })
+    }
+}
+
+fn not_found(account: &AccountId) -> Problem {
+    Problem::new(ProblemCode::AccountNotFound, format!("There is no account {account}."))
+}
+
+/// An account that this key may see.
+async fn find(
+    state: &ApiState,
+    caller: &Caller,
+    id: &AccountId,
+) -> Result<AccountSummary, Problem> {
+    if !caller.reads(id) {
+        return Err(not_found(id));
+    }
+    state.store().account(id).await?.ok_or_else(|| not_found(id))
+}
+
+/// What an account can spend, and what lapses when.
+///
+/// An account appears with its first order.
+#[utoipa::path(get, path = "/v1/accounts/{account}/balance", tag = "accounts", operation_id = "get_balance",
+    params(("account" = String, Path, description = "The account.", example = "alice")),
+    responses((status = 200, description = "The balance.", body = BalanceBody)))]
+pub(crate) async fn balance(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(account): PathId<AccountId>,
+    Params(NoParams {}): Params<NoParams>,
+) -> Result<Json<BalanceBody>, Problem> {
+    let summary = find(&state, &caller, &account).await?;
+    let lots = state.store().lots(&account).await?;
+    Ok(Json(BalanceBody::new(summary, &lots, state.now())))
+}
+
+/// An account's lots with something left, soonest expiry first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/lots", tag = "accounts", operation_id = "list_lots",
+    params(("account" = String, Path, description = "The account.", example = "alice"), PageParams),
+    responses((status = 200, description = "A page of lots.", body = LotsPage)))]
+pub(crate) async fn lots(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(account): PathId<AccountId>,
+    Params(params): Params<PageParams>,
+) -> Result<Json<LotsPage>, Problem> {
+    let after: Option<LotPlace> = cursor::read(LOTS, params.after.as_deref())?;
+    let limit = cursor::read_limit(params.limit)?;
+    find(&state, &caller, &account).await?;
+    let mut lots = state.store().lots(&account).await?;
+    lots.sort_by_key(LotPlace::of);
+    lots.retain(|lot| after.is_none_or(|after| LotPlace::of(lot) > after));
+    let place = |lot: &Lot| cursor::encode(LOTS, &LotPlace::of(lot).to_text());
+    let (lots, next) = cursor::cut(lots, limit, place);
+    let now = state.now();
+    Ok(Json(LotsPage { items: lots.iter().map(|lot| LotBody::new(lot, now)).collect(), next }))
+}
+
+/// Every change of an account's credits, newest first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/history", tag = "accounts", operation_id = "list_history",
+    params(("account" = String, Path, description = "The account.", example = "alice"), PageParams),
+    responses((status = 200, description = "A page of history.", body = HistoryPage)))]
+pub(crate) async fn history(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(account): PathId<AccountId>,
+    Params(params): Params<PageParams>,
+) -> Result<Json<HistoryPage>, Problem> {
+    let after = cursor::read(HISTORY, params.after.as_deref())?;
+    let limit = cursor::read_limit(params.limit)?;
+    find(&state, &caller, &account).await?;
+    let page = Page { after, limit: limit.saturating_add(1) };
+    let lines = state.store().history(&account, page).await?;
+    let (lines, next) =
+        cursor::cut(lines, limit, |line| cursor::encode(HISTORY, &line.entry_seq.to_string()));
+    Ok(Json(HistoryPage { items: lines.iter().map(HistoryLineBody::from).collect(), next }))
+}

@@ -1,0 +1,13 @@
+//! Handlers: read the request, ask the store or the pure crates, answer in wire types.
+//!
+//! Never decides; what must hold is held below.
+
+pub(crate) mod accounts;
+pub(crate) mod catalog;
+pub(crate) mod docs;
+pub(crate) mod events;
+pub(crate) mod health;
+pub(crate) mod order_events;
+pub(crate) mod orders;
+pub(crate) mod quotes;
+pub(crate) mod transfers;

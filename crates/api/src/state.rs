@@ -1,0 +1,184 @@
+//! What the gateway hands to the router: stores, clocks, prices, settings and switches.
+//!
+//! Never a global: two routers in one process share nothing.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use inspay_ports::Store;
+use inspay_primitives::{
+    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Timestamp,
+};
+use inspay_quoting::{AssetInput, Catalog, QuoteRequest};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::pending::PendingBoard;
+
+/// Where the facts behind a quote come from.
+#[async_trait]
+pub trait PricingInputs: Send + Sync + fmt::Debug {
+    /// The catalog that is sold from now.
+    async fn catalog(&self) -> Arc<Catalog>;
+
+    /// One input for each payable asset, in the order in which they are shown: the verdict on its
+    /// rate and the gas of the very transfer. What fails for one asset is that asset's refusal.
+    async fn inputs(&self, request: &QuoteRequest, now: Timestamp) -> Vec<AssetInput>;
+}
+
+/// A payable asset as the settings have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaleAsset {
+    /// The asset, decimals as read from its contract.
+    pub asset: Asset,
+    /// Where it is paid to now.
+    pub treasury: Address,
+    /// What its transfers must wait for.
+    pub confirmation: ConfirmationPolicy,
+}
+
+/// The payable assets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SaleSettings {
+    /// In the order in which they are shown.
+    pub assets: Vec<SaleAsset>,
+}
+
+impl SaleSettings {
+    /// The asset with that id.
+    #[must_use]
+    pub fn asset(&self, id: AssetId) -> Option<&SaleAsset> {
+        self.assets.iter().find(|listed| listed.asset.id == id)
+    }
+}
+
+/// Why a chain's follower cannot be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChainTroubleKind {
+    /// It has not read the chain yet.
+    Starting,
+    /// It is more blocks behind the node than the settings allow.
+    Behind,
+    /// It makes no progress: no endpoint answers, or no block can be proven.
+    Stalled,
+    /// It has stopped crediting until somebody looks.
+    Halted,
+}
+
+impl ChainTroubleKind {
+    /// The kind as sent.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "chain_starting",
+            Self::Behind => "chain_behind",
+            Self::Stalled => "chain_stalled",
+            Self::Halted => "chain_halted",
+        }
+    }
+}
+
+/// How one chain is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainStatus {
+    /// The chain.
+    pub chain_id: ChainId,
+    /// What has been applied, if anything.
+    pub view: Option<ChainView>,
+    /// What is wrong with it, for people.
+    pub trouble: Option<(ChainTroubleKind, String)>,
+}
+
+/// Asked at every `GET /readyz`; must not block.
+pub type ChainStatuses = Arc<dyn Fn() -> Vec<ChainStatus> + Send + Sync>;
+
+/// Renders the Prometheus text; must not block.
+pub type MetricsText = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// A request, until its answer begins.
+    pub request_max: Duration,
+    /// How often a stream or a waiting reader asks the store when nobody wakes it: what another
+    /// process wrote is seen this late.
+    pub poll_interval: Duration,
+    /// The least time between two looks of one stream, however often it is woken.
+    pub wake_interval_min: Duration,
+    /// Between two heartbeats of a silent stream.
+    pub heartbeat: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            request_max: Duration::from_secs(30),
+            poll_interval: Duration::from_secs(1),
+            wake_interval_min: Duration::from_millis(50),
+            heartbeat: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Everything that the router needs.
+#[derive(Clone)]
+pub struct ApiParts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// The gateway's time.
+    pub clock: Arc<dyn Clock>,
+    /// Facts behind quotes.
+    pub pricing: Arc<dyn PricingInputs>,
+    /// Payable assets.
+    pub sale: Arc<SaleSettings>,
+    /// How chains are followed.
+    pub chains: ChainStatuses,
+    /// Changes whenever something was committed in this process. Only a hint: the store is polled too.
+    pub changed: watch::Receiver<u64>,
+    /// Renders `/metrics`.
+    pub metrics: MetricsText,
+    /// Ends streams and waits when the process is to stop.
+    pub shutdown: CancellationToken,
+    /// Requests that must finish once begun; wait for it after the server has stopped.
+    pub tasks: TaskTracker,
+    /// Limits in time.
+    pub timing: Timing,
+}
+
+impl fmt::Debug for ApiParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiParts")
+            .field("store", &self.store)
+            .field("clock", &self.clock)
+            .field("pricing", &self.pricing)
+            .field("sale", &self.sale)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiState {
+    pub(crate) parts: Arc<ApiParts>,
+    pub(crate) pending: Arc<PendingBoard>,
+}
+
+impl ApiState {
+    pub(crate) fn new(parts: ApiParts) -> Self {
+        let pending = Arc::new(PendingBoard::new(&parts));
+        Self { parts: Arc::new(parts), pending }
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        self.parts.store.as_ref()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(crate) fn sale(&self) -> &SaleSettings {
+        &self.parts.sale
+    }
+}

@@ -1,0 +1,52 @@
+//! Whether the process lives and whether it is of use.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::state::ChainStatus;
+
+/// The process answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct AliveBody {
+    /// Always `alive`.
+    #[schema(example = "alive")]
+    pub(crate) status: &'static str,
+}
+
+/// Every component is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ReadyBody {
+    /// Always `ready`; otherwise the answer is a problem.
+    #[schema(example = "ready")]
+    pub(crate) status: &'static str,
+    /// The newest migration applied to the database.
+    #[schema(example = 1)]
+    pub(crate) schema_version: i64,
+    /// How each chain is followed.
+    pub(crate) chains: Vec<ChainHealth>,
+}
+
+/// How one chain is followed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct ChainHealth {
+    /// EIP-155 chain id.
+    #[schema(example = 1)]
+    chain_id: u64,
+    /// The newest applied block.
+    head: Option<u64>,
+    /// Its `finalized` block.
+    finalized: Option<u64>,
+    /// Everything up to here is proven whole.
+    audited_to: Option<u64>,
+}
+
+impl From<&ChainStatus> for ChainHealth {
+    fn from(status: &ChainStatus) -> Self {
+        Self {
+            chain_id: status.chain_id.0,
+            head: status.view.map(|view| view.head.number),
+            finalized: status.view.map(|view| view.finalized_number),
+            audited_to: status.view.map(|view| view.audited_to),
+        }
+    }
+}

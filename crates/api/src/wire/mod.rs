@@ -1,0 +1,21 @@
+//! The wire types: what the outside reads and writes, and nowhere else in the house.
+//!
+//! Amounts are strings, times RFC 3339. Types below the api never leave as they are.
+
+mod account;
+mod catalog;
+mod event;
+mod health;
+mod order;
+mod quote;
+mod token;
+mod transfer;
+
+pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage};
+pub(crate) use catalog::CatalogBody;
+pub(crate) use event::{EventBody, EventsPage};
+pub(crate) use health::{AliveBody, ChainHealth, ReadyBody};
+pub(crate) use order::{OrderBody, OrderFacts, OrderRequest, OrderSummary, OrdersPage};
+pub(crate) use quote::{LineBody, QuoteBody, QuoteWish};
+pub(crate) use token::{AssetBody, TokenAmount};
+pub(crate) use transfer::{Shown, TransferBody, TransfersPage};
