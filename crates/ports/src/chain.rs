@@ -61,7 +61,9 @@ impl Proof {
     /// Reads what [`Self::as_str`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Bloom, Self::ReceiptsRoot, Self::Range].into_iter().find(|proof| proof.as_str() == text)
+        [Self::Bloom, Self::ReceiptsRoot, Self::Range]
+            .into_iter()
+            .find(|proof| proof.as_str() == text)
     }
 }
 
@@ -147,21 +149,38 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
     async fn header_by_hash(&self, hash: B256) -> Result<Header, ChainError>;
 
     /// The whole set of followed transfers of a block, proven, or an error; never an unproven set.
-    async fn proven_block(&self, header: &Header, filter: &WatchFilter) -> Result<ProvenBlock, ChainError>;
+    async fn proven_block(
+        &self,
+        header: &Header,
+        filter: &WatchFilter,
+    ) -> Result<ProvenBlock, ChainError>;
 
     /// Followed transfers of a range of blocks. A range the node refuses is
     /// [`ChainErrorKind::RangeTooLarge`] and must be split, never asked for unchanged.
-    async fn range(&self, from: u64, to: u64, filter: &WatchFilter) -> Result<RangeAnswer, ChainError>;
+    async fn range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &WatchFilter,
+    ) -> Result<RangeAnswer, ChainError>;
 
     /// The references behind the calldata of transfers, in the order asked. `None` where the chain
     /// transaction does not call the token directly or carries none.
-    async fn references(&self, transfers: &[Transfer]) -> Result<Vec<Option<Reference>>, ChainError>;
+    async fn references(
+        &self,
+        transfers: &[Transfer],
+    ) -> Result<Vec<Option<Reference>>, ChainError>;
 
     /// What a token says of itself.
     async fn token_facts(&self, token: Address) -> Result<TokenFacts, ChainError>;
 
     /// What `holder` held of `asset` at the end of the block with that hash.
-    async fn balance_of(&self, asset: AssetId, holder: Address, block: B256) -> Result<U256, ChainError>;
+    async fn balance_of(
+        &self,
+        asset: AssetId,
+        holder: Address,
+        block: B256,
+    ) -> Result<U256, ChainError>;
 
     /// Fees of recent blocks.
     async fn fee_history(&self) -> Result<FeeHistory, ChainError>;
@@ -227,7 +246,9 @@ impl ChainError {
             | ChainErrorKind::RateLimited(_)
             | ChainErrorKind::NotYet(_)
             | ChainErrorKind::Contradiction(_) => true,
-            ChainErrorKind::RangeTooLarge { .. } | ChainErrorKind::Reverted(_) | ChainErrorKind::Refused(_) => false,
+            ChainErrorKind::RangeTooLarge { .. }
+            | ChainErrorKind::Reverted(_)
+            | ChainErrorKind::Refused(_) => false,
         }
     }
 }

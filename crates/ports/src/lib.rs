@@ -17,14 +17,15 @@ pub mod contract;
 pub mod fake;
 
 pub use chain::{
-    Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, Proof, RangeAnswer, TokenFacts, TransferProbe,
-    WatchFilter,
+    Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock, RangeAnswer,
+    TokenFacts, TransferProbe, WatchFilter,
 };
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};
 pub use records::{
-    ApiKeyRecord, BlocksCommit, CursorRecord, HistoryLine, IdempotencyClaim, KeyScope, LawViolation, NewOrder, Page,
-    RangeCommit, StoredQuote, StoredResponse, TransferFilter, TransferTotals, TransferView, WindowBlock, AppliedBlock,
-    AccountSummary, AttributionProbe, OrderFilter, SystemBalance, ChainTags,
+    AccountSummary, ApiKeyRecord, AppliedBlock, AttributionProbe, BlocksCommit, ChainTags,
+    CursorRecord, HistoryLine, IdempotencyClaim, KeyScope, LawViolation, NewOrder, OrderFilter,
+    Page, RangeCommit, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WindowBlock,
 };
 pub use store::{BooksStore, Decide, FollowStore, ReadStore, SaleStore, Store};
 pub use store_error::{StoreError, StoreErrorKind};

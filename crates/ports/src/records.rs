@@ -2,8 +2,8 @@
 
 use inspay_ledger::{BookAccount, EntryKind, Settlement, Side, Unit};
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, OrderId, OrderTerms, QuoteId, Reference, Timestamp,
-    Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, OrderId, OrderTerms, QuoteId,
+    Reference, Timestamp, Transfer, TransferId, U256,
 };
 
 use crate::Proof;

@@ -8,14 +8,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use inspay_ledger::{BatchRows, Entry, Event, LedgerState, Lot, Touches, TransferRecord};
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, ChainId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
+    AccountId, Address, AssetId, B256, ChainId, LotId, Order, OrderId, QuoteId, Timestamp,
+    TransferId,
 };
 use inspay_quoting::RateSample;
 
 use crate::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CursorRecord, HistoryLine, IdempotencyClaim,
-    LawViolation, NewOrder, OrderFilter, Page, RangeCommit, StoreError, StoredQuote, StoredResponse, SystemBalance,
-    TransferFilter, TransferTotals, TransferView, WindowBlock,
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CursorRecord, HistoryLine,
+    IdempotencyClaim, LawViolation, NewOrder, OrderFilter, Page, RangeCommit, StoreError,
+    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
+    WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -65,7 +67,11 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
     async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError>;
 
     /// Orders, newest first, with the position that pages after them.
-    async fn orders(&self, filter: OrderFilter, page: Page) -> Result<Vec<(i64, Order)>, StoreError>;
+    async fn orders(
+        &self,
+        filter: OrderFilter,
+        page: Page,
+    ) -> Result<Vec<(i64, Order)>, StoreError>;
 
     /// How many slots of that asset and treasury are held.
     async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError>;
@@ -75,7 +81,10 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
 
     /// For each asset and time, the newest sample kept that was observed at or before that time; in the order asked.
     /// Of several sources at the same time, the one whose name sorts first by its bytes.
-    async fn rates_at(&self, wanted: Vec<(AssetId, Timestamp)>) -> Result<Vec<Option<RateSample>>, StoreError>;
+    async fn rates_at(
+        &self,
+        wanted: Vec<(AssetId, Timestamp)>,
+    ) -> Result<Vec<Option<RateSample>>, StoreError>;
 
     /// Keeps a new key. `Exists` if its label or its hash is taken.
     async fn create_key(&self, key: ApiKeyRecord) -> Result<(), StoreError>;
@@ -101,7 +110,12 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
     ) -> Result<IdempotencyClaim, StoreError>;
 
     /// Keeps the answer of a claimed key; the first answer stays. `NotFound` if the key is not claimed.
-    async fn answer_idempotency(&self, scope: &str, key: &str, response: StoredResponse) -> Result<(), StoreError>;
+    async fn answer_idempotency(
+        &self,
+        scope: &str,
+        key: &str,
+        response: StoredResponse,
+    ) -> Result<(), StoreError>;
 
     /// Forgets a claim that came to no answer, so that the request may be made again. An answer is never forgotten.
     async fn abandon_idempotency(&self, scope: &str, key: &str) -> Result<(), StoreError>;
@@ -123,13 +137,26 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError>;
 
     /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`.
-    async fn transfers_to_settle(&self, chain: ChainId, up_to: u64, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
+    async fn transfers_to_settle(
+        &self,
+        chain: ChainId,
+        up_to: u64,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError>;
 
     /// Settled transfers of a chain that left it or came back with another amount, oldest block first, at most `limit`.
-    async fn transfers_to_reverse(&self, chain: ChainId, limit: u32) -> Result<Vec<TransferRecord>, StoreError>;
+    async fn transfers_to_reverse(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError>;
 
     /// The canonical hash at each height, as far as the window has them, in the order asked.
-    async fn canonical_hashes(&self, chain: ChainId, numbers: Vec<u64>) -> Result<Vec<Option<B256>>, StoreError>;
+    async fn canonical_hashes(
+        &self,
+        chain: ChainId,
+        numbers: Vec<u64>,
+    ) -> Result<Vec<Option<B256>>, StoreError>;
 
     /// All orders that any probe might belong to: by reference (in whatever asset), or by exact amount among the
     /// held slots of its asset and treasury. Each order once, in no particular order.
@@ -140,7 +167,12 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
 
     /// Orders of a chain that are not paid and not closed, whose deadline and grace ended before `chain_time`, at most `limit`.
     /// A time in time is not before: an order whose last moment is `chain_time` is not due.
-    async fn orders_to_close(&self, chain: ChainId, chain_time: Timestamp, limit: u32) -> Result<Vec<OrderId>, StoreError>;
+    async fn orders_to_close(
+        &self,
+        chain: ChainId,
+        chain_time: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError>;
 
     /// Block time of the oldest transfer of the chain that still needs work: to be settled, or to be taken back.
     async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError>;
@@ -168,7 +200,11 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// Transfers, newest recorded first. Every part of the filter that is set must hold; attribution and suspense are
     /// those of the present generation.
-    async fn transfers(&self, filter: TransferFilter, page: Page) -> Result<Vec<TransferView>, StoreError>;
+    async fn transfers(
+        &self,
+        filter: TransferFilter,
+        page: Page,
+    ) -> Result<Vec<TransferView>, StoreError>;
 
     /// Lots of an account with something left, live or lapsed, soonest expiry first.
     async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError>;
@@ -178,13 +214,26 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError>;
 
     /// Accounts by the bytes of their names, after `after`.
-    async fn accounts(&self, after: Option<AccountId>, limit: u32) -> Result<Vec<AccountSummary>, StoreError>;
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountSummary>, StoreError>;
 
     /// An account's postings, newest first.
-    async fn history(&self, account: &AccountId, page: Page) -> Result<Vec<HistoryLine>, StoreError>;
+    async fn history(
+        &self,
+        account: &AccountId,
+        page: Page,
+    ) -> Result<Vec<HistoryLine>, StoreError>;
 
     /// Events in sequence after `after`; of one account only, if named.
-    async fn events(&self, account: Option<&AccountId>, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+    async fn events(
+        &self,
+        account: Option<&AccountId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError>;
 
     /// Entries in sequence after `after`, with postings and lots as granted, for recomputing hashes.
     async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError>;
@@ -194,7 +243,12 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
     /// Sums of the canonical transfers of an asset and treasury in blocks up to `up_to`, exact. A sum past 2^256 − 1 is
     /// an error, never a wrapped number.
-    async fn transfer_totals(&self, asset: AssetId, treasury: Address, up_to: u64) -> Result<TransferTotals, StoreError>;
+    async fn transfer_totals(
+        &self,
+        asset: AssetId,
+        treasury: Address,
+        up_to: u64,
+    ) -> Result<TransferTotals, StoreError>;
 
     /// Runs the laws that are SQL; rows only where one is broken.
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;

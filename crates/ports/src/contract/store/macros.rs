@@ -1,0 +1,78 @@
+//! The list of facts, and the macro that makes a test of each.
+
+/// Makes a test of every fact of the store port.
+///
+/// Takes a function (or closure without captures) that opens a fresh, empty, migrated store:
+/// `async fn open() -> (Arc<dyn Store>, Guard)`. The guard is whatever must outlive the store, such as a
+/// temporary directory or the handle of a database that is dropped with it. After each fact every law is
+/// checked. The caller needs `tokio` with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! store_contract {
+    ($open:expr) => {
+        $crate::store_contract! { @facts $open;
+            follow {
+                a_chain_that_was_never_followed_has_no_cursor
+                the_cursor_comes_back_as_it_was_written
+                a_cursor_that_moved_refuses_the_commit_whole
+                of_many_followers_on_one_revision_one_commits
+                blocks_and_their_transfers_are_recorded_together
+                the_window_is_oldest_first_and_starts_where_it_is_told
+                a_second_canonical_block_at_one_height_is_refused
+                canonical_hashes_come_in_the_order_asked
+                an_orphaned_block_takes_its_transfers_off_the_chain
+                blocks_may_leave_before_others_come
+                a_branch_that_comes_back_is_flipped_not_doubled
+                a_transfer_mined_again_is_the_same_transfer
+                what_was_learned_of_calldata_is_kept
+                one_log_between_two_treasuries_is_two_transfers
+                chains_do_not_touch_each_other
+                a_range_is_recorded_in_one_commit
+                a_range_does_not_double_what_is_recorded
+                after_a_range_the_window_is_its_tip_alone
+                every_uint256_is_kept_exactly
+            }
+            sale {
+                a_quote_comes_back_as_it_was_kept
+                an_order_comes_back_as_it_was_made
+                a_quote_is_accepted_once
+                a_held_amount_is_taken
+                of_many_orders_for_one_amount_one_is_made
+                the_same_request_gives_the_same_order
+                of_many_same_requests_one_order_is_made
+                orders_are_paged_newest_first
+                a_new_account_appears_with_its_first_order
+                rates_are_the_newest_at_or_before_a_time
+                a_sample_is_kept_as_it_was_first_told
+                keys_are_found_by_hash_and_listed_by_age
+                a_label_and_a_hash_belong_to_one_key
+                a_revoked_key_stays_revoked
+                a_claim_runs_until_it_is_answered
+                another_request_under_a_claimed_key_is_told_apart
+                a_stale_claim_is_taken_over_by_the_same_request
+                an_abandoned_claim_is_fresh_again
+                of_many_claims_one_is_fresh
+                texts_are_kept_byte_for_byte
+            }
+        }
+    };
+    (@facts $open:expr; $($group:ident { $($fact:ident)* })*) => {
+        $(
+            mod $group {
+                #[allow(unused_imports, reason = "the opening expression may be a path of its own")]
+                use super::*;
+
+                $(
+                    #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn $fact() {
+                        let (store, guard) = ($open)().await;
+                        let store: ::std::sync::Arc<dyn $crate::Store> = store;
+                        $crate::contract::store::$group::$fact(&store).await;
+                        $crate::contract::store::assert_lawful(&store).await;
+                        drop(store);
+                        drop(guard);
+                    }
+                )*
+            }
+        )*
+    };
+}

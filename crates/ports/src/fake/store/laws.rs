@@ -1,0 +1,210 @@
+//! The laws as checks over the fake store's rows, by the names that the databases' queries have.
+
+use std::collections::BTreeMap;
+
+use inspay_ledger::{BookAccount, GENESIS_HASH, SettlementKind, Side, Unit};
+use inspay_primitives::{AccountId, AssetId, Credits, Direction, U256};
+
+use super::rows::State;
+use crate::LawViolation;
+
+/// Rows that break laws.
+#[derive(Debug, Default)]
+struct Broken(Vec<LawViolation>);
+
+impl Broken {
+    fn unless(&mut self, holds: bool, law: &'static str, row: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(LawViolation { law, row: row() });
+        }
+    }
+}
+
+type Sums<K> = BTreeMap<K, (U256, U256)>;
+
+fn add(sum: &mut (U256, U256), side: Side, quantity: U256) {
+    match side {
+        Side::Debit => sum.0 = sum.0.saturating_add(quantity),
+        Side::Credit => sum.1 = sum.1.saturating_add(quantity),
+    }
+}
+
+impl State {
+    pub(super) fn broken_laws(&self) -> Vec<LawViolation> {
+        let mut broken = Broken::default();
+        self.settled_once(&mut broken);
+        self.nothing_lost(&mut broken);
+        self.one_chain(&mut broken);
+        self.journal(&mut broken);
+        self.balances(&mut broken);
+        self.treasuries(&mut broken);
+        self.orders(&mut broken);
+        self.lots(&mut broken);
+        broken.0
+    }
+
+    fn settled_once(&self, broken: &mut Broken) {
+        for (id, row) in &self.transfers {
+            let settled = self.settlement_now(*id, row).map(|settled| settled.base_units);
+            broken.unless(settled == row.settled_base_units, "settled_once", || {
+                format!("{id} is marked {:?}, settled at {settled:?}", row.settled_base_units)
+            });
+            let all_taken_back = (0..row.generation)
+                .all(|generation| self.reversals.contains_key(&(*id, generation)));
+            let none_ahead = self
+                .settlements
+                .range((*id, row.generation.saturating_add(1))..=(*id, u32::MAX))
+                .next()
+                .is_none();
+            broken.unless(all_taken_back && none_ahead, "settled_once", || {
+                format!("{id} is at generation {}", row.generation)
+            });
+        }
+        for key in self.settlements.keys().filter(|(id, _)| !self.transfers.contains_key(id)) {
+            broken.unless(false, "settled_once", || format!("{} was never recorded", key.0));
+        }
+    }
+
+    fn nothing_lost(&self, broken: &mut Broken) {
+        let mut canonical = BTreeMap::new();
+        for ((_, block, log_index, id), is_canonical) in &self.observations {
+            let known = self.transfers.contains_key(id);
+            broken.unless(known, "never_lost", || format!("{id} was seen but not recorded"));
+            if *is_canonical {
+                let other = canonical.insert(*id, (*block, *log_index));
+                broken.unless(other.is_none(), "never_lost", || format!("{id} is seen twice"));
+            }
+        }
+        for (id, row) in &self.transfers {
+            let here = (row.transfer.block.hash, row.transfer.log_index);
+            let seen = canonical.get(id);
+            let agrees = if row.canonical { seen == Some(&here) } else { seen.is_none() };
+            broken.unless(agrees, "never_lost", || {
+                format!("{id} is canonical {}, seen at {seen:?}", row.canonical)
+            });
+        }
+    }
+
+    fn one_chain(&self, broken: &mut Broken) {
+        for ((chain, number), hash) in &self.canonical {
+            let fits =
+                self.blocks.get(&(*chain, *hash)).is_some_and(|row| row.block.number == *number);
+            broken.unless(fits, "one_chain", || format!("block {number} of chain {chain}"));
+        }
+        for (chain, cursor) in &self.cursors {
+            let newest = self.canonical.range((*chain, 0)..=(*chain, u64::MAX)).next_back();
+            let at_tip = newest.is_none_or(|((_, number), hash)| {
+                (*number, *hash) == (cursor.tip.number, cursor.tip.hash)
+            });
+            broken.unless(at_tip, "one_chain", || {
+                format!("the cursor of chain {chain} is not at its newest block")
+            });
+        }
+    }
+
+    fn journal(&self, broken: &mut Broken) {
+        let (mut seq, mut hash) = (0, GENESIS_HASH);
+        for entry in self.entries.values() {
+            let number = entry.seq;
+            broken.unless(number == seq + 1, "entries_gapless", || format!("before {number}"));
+            let linked = entry.previous_hash == hash && entry.compute_hash() == entry.hash;
+            broken.unless(linked, "entries_chained", || format!("entry {number}"));
+            let unit = entry.unbalanced_unit();
+            broken
+                .unless(unit.is_none(), "books_balance", || format!("entry {number} in {unit:?}"));
+            (seq, hash) = (number, entry.hash);
+        }
+        let mut event_seq = 0;
+        for number in self.events.keys() {
+            broken
+                .unless(*number == event_seq + 1, "events_gapless", || format!("before {number}"));
+            event_seq = *number;
+        }
+        let head = self.head.0;
+        let at_end = (head.entry_seq, head.entry_hash, head.event_seq) == (seq, hash, event_seq);
+        broken.unless(at_end, "head_at_end", || format!("{head:?}"));
+    }
+
+    fn balances(&self, broken: &mut Broken) {
+        let mut sums: Sums<(BookAccount, Unit)> = BTreeMap::new();
+        for posting in self.entries.values().flat_map(|entry| &entry.postings) {
+            let sum = sums.entry((posting.account.clone(), posting.unit)).or_default();
+            add(sum, posting.side, posting.quantity);
+        }
+        for (key, balance) in &self.balances {
+            let sum = sums.remove(key).unwrap_or_default();
+            broken.unless(sum == (balance.debits, balance.credits), "balances", || {
+                format!("{} in {}", key.0, key.1)
+            });
+        }
+        for (account, unit) in sums.into_keys() {
+            broken.unless(false, "balances", || format!("{account} in {unit} has no row"));
+        }
+    }
+
+    /// What is settled in and out of an asset's treasuries is what the books hold of it.
+    fn treasuries(&self, broken: &mut Broken) {
+        let mut settled: Sums<AssetId> = BTreeMap::new();
+        for (id, row) in &self.transfers {
+            let Some(now) = self.settlement_now(*id, row) else { continue };
+            if now.kind == SettlementKind::Ignored {
+                continue;
+            }
+            let side = match row.transfer.key.direction {
+                Direction::In => Side::Debit,
+                Direction::Out => Side::Credit,
+            };
+            add(settled.entry(row.transfer.key.asset()).or_default(), side, now.base_units);
+        }
+        for ((account, unit), balance) in &self.balances {
+            let (BookAccount::Treasury, Unit::Token(asset)) = (account, unit) else { continue };
+            let (came, left) = settled.remove(asset).unwrap_or_default();
+            // Reversals are postings too, so only the differences are equal.
+            let agrees =
+                balance.debits.saturating_add(left) == balance.credits.saturating_add(came);
+            broken.unless(agrees, "treasury_equals_settled", || asset.to_string());
+        }
+        for (asset, (came, left)) in settled {
+            broken.unless(came == left, "treasury_equals_settled", || asset.to_string());
+        }
+    }
+
+    fn orders(&self, broken: &mut Broken) {
+        for (id, row) in &self.orders {
+            let order = &row.order;
+            let received = self
+                .settled_for(*id)
+                .filter_map(|transfer| {
+                    let row = self.transfers.get(&transfer)?;
+                    self.settlement_now(transfer, row)
+                })
+                .filter(|settled| settled.kind == SettlementKind::Order)
+                .fold(U256::ZERO, |sum, settled| sum.saturating_add(settled.base_units));
+            broken.unless(
+                received == order.progress.received_base_units,
+                "orders_received",
+                || format!("{id} says {}, received {received}", order.progress.received_base_units),
+            );
+            let slot = super::rows::slot_of(order);
+            let holds = self.slots.get(&slot) == Some(id);
+            broken
+                .unless(holds == order.progress.slot_held, "one_order_per_slot", || id.to_string());
+        }
+    }
+
+    fn lots(&self, broken: &mut Broken) {
+        let mut left: BTreeMap<&AccountId, i64> = BTreeMap::new();
+        for lot in self.lots.values() {
+            let fits = lot.left >= Credits::ZERO && lot.left <= lot.granted;
+            broken.unless(fits, "lots_within_grant", || lot.id.to_string());
+            let sum = left.entry(&lot.account).or_default();
+            *sum = sum.saturating_add(lot.left.micros());
+        }
+        for account in self.accounts.keys() {
+            let lots = left.get(account).copied().unwrap_or(0);
+            // Credits that were taken back after they were spent leave the account below its lots.
+            let covered = self.posted(account).is_ok_and(|posted| posted.micros() <= lots);
+            broken.unless(covered, "lots_cover_balance", || account.to_string());
+        }
+    }
+}
