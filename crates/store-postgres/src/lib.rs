@@ -1,1 +1,27 @@
-//! inspay-store-postgres.
+//! The PostgreSQL store: every port of keeping, in static SQL of one dialect.
+//!
+//! Rules live in the ledger, never here: rows are loaded, handed over and written as they come back.
+//! Every multi-row write is one statement per table over `UNNEST`ed arrays, every call is one commit, and
+//! base units travel as text, so that no number on the way is narrower than 256 bits.
+
+mod books;
+#[cfg(feature = "cluster")]
+pub mod cluster;
+mod codec;
+mod columns;
+mod error;
+mod follow;
+mod idempotency;
+mod laws;
+mod load;
+mod orders;
+mod rates;
+mod read;
+mod sale;
+mod schema;
+mod session;
+mod store;
+mod write;
+
+pub use books::TRANSACT_ROUND_TRIPS_MAX;
+pub use store::{PostgresOptions, PostgresStore};

@@ -1,0 +1,243 @@
+//! What settling keeps: the one way into the books, and what is waiting to go there.
+//!
+//! The head's row is locked before anything is read, so writers come one after another; transfers are
+//! locked next, in the order of their ids, so that the follower cannot flip them meanwhile.
+
+use async_trait::async_trait;
+use inspay_ledger::{Touches, TransferRecord};
+use inspay_ports::{AttributionProbe, BooksStore, Decide, StoreError};
+use inspay_primitives::{B256, ChainId, LotId, Order, OrderId, Timestamp};
+
+use crate::{
+    codec::{self, Fields, all, order_columns, transfer_columns, transfer_with_settlement},
+    columns::{chain, height, units},
+    error::wrong,
+    load::{load, lock_head},
+    store::PostgresStore,
+    write::write,
+};
+
+/// The most round trips that one [`BooksStore::transact`] makes, however large the batch: begin, the head,
+/// five loads, two writes, commit.
+pub const TRANSACT_ROUND_TRIPS_MAX: u64 = 10;
+
+const TO_SETTLE: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = $1 AND t.block_number <= $2 AND t.needs_work AND NOT t.settled ",
+    "ORDER BY t.block_number, t.log_index LIMIT $3",
+);
+
+const TO_REVERSE: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = $1 AND t.needs_work AND t.settled ",
+    "ORDER BY t.block_number, t.log_index LIMIT $2",
+);
+
+const CANONICAL_HASHES: &str = "SELECT b.hash \
+     FROM UNNEST($2::bigint[]) WITH ORDINALITY AS wanted(number, place) \
+     LEFT JOIN block b ON b.chain_id = $1 AND b.number = wanted.number AND b.canonical \
+     ORDER BY wanted.place";
+
+const ORDERS_FOR: &str = concat!(
+    "SELECT ",
+    order_columns!(),
+    " FROM orders o WHERE o.id IN (\
+         SELECT named.id FROM UNNEST($1::bytea[]) AS probe(reference) \
+         JOIN orders named ON named.reference = probe.reference \
+     UNION \
+         SELECT held.id FROM UNNEST($2::bigint[], $3::bytea[], $4::bytea[], $5::text[]) \
+         AS probe(chain_id, token, treasury, base_units) \
+         JOIN orders held ON held.chain_id = probe.chain_id AND held.token = probe.token \
+         AND held.treasury = probe.treasury AND held.due_base_units = probe.base_units::numeric(78, 0) \
+         AND held.slot_held) \
+     ORDER BY o.id",
+);
+
+const FREE_SLOTS: &str = "UPDATE orders SET slot_held = FALSE WHERE id IN (\
+     (SELECT o.id FROM orders o \
+      WHERE o.chain_id = $1 AND o.slot_held AND o.state = 'paid' AND NOT EXISTS (\
+          SELECT 1 FROM settlement s JOIN transfer t \
+          ON t.id = s.transfer_id AND t.generation = s.generation AND t.settled \
+          WHERE s.order_id = o.id AND t.block_number > $2) \
+      ORDER BY o.deadline LIMIT $4) \
+     UNION ALL \
+     (SELECT o.id FROM orders o \
+      WHERE o.chain_id = $1 AND o.slot_held AND o.closed AND o.deadline < $3 AND o.state <> 'paid' \
+      ORDER BY o.deadline LIMIT $4) \
+     LIMIT $4)";
+
+#[async_trait]
+impl BooksStore for PostgresStore {
+    async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
+        let mut session = self.begin("write the books").await?;
+        let head = lock_head(&mut session).await?;
+        let mut state = load(&mut session, head, &touches).await?;
+        let rows = decide(&mut state);
+        if rows.is_empty() {
+            return session.abandon().await;
+        }
+        write(&mut session, &rows).await?;
+        session.commit().await
+    }
+
+    async fn transfers_to_settle(
+        &self,
+        chain_id: ChainId,
+        up_to: u64,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let single = self.hot("find transfers to settle");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(TO_SETTLE)
+            .bind(chain(chain_id).map_err(&wrong)?)
+            .bind(height(up_to))
+            .bind(i64::from(limit));
+        all(&single.rows(query).await?, codec::transfer_record).map_err(&wrong)
+    }
+
+    async fn transfers_to_reverse(
+        &self,
+        chain_id: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let single = self.hot("find transfers to reverse");
+        let wrong = wrong(single.act);
+        let query =
+            sqlx::query(TO_REVERSE).bind(chain(chain_id).map_err(&wrong)?).bind(i64::from(limit));
+        all(&single.rows(query).await?, codec::transfer_record).map_err(&wrong)
+    }
+
+    async fn canonical_hashes(
+        &self,
+        chain_id: ChainId,
+        numbers: Vec<u64>,
+    ) -> Result<Vec<Option<B256>>, StoreError> {
+        let single = self.hot("read canonical hashes");
+        let wrong = wrong(single.act);
+        let numbers: Vec<i64> = numbers.into_iter().map(height).collect();
+        let query =
+            sqlx::query(CANONICAL_HASHES).bind(chain(chain_id).map_err(&wrong)?).bind(numbers);
+        all(&single.rows(query).await?, |row| Fields(row).optional_hash("hash")).map_err(&wrong)
+    }
+
+    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+        let single = self.hot("find orders for transfers");
+        let wrong = wrong(single.act);
+        let references: Vec<Vec<u8>> = probes
+            .iter()
+            .filter_map(|probe| probe.reference.map(|reference| reference.bytes().to_vec()))
+            .collect();
+        let chains: Vec<i64> = probes
+            .iter()
+            .map(|probe| chain(probe.asset.chain_id))
+            .collect::<Result<_, _>>()
+            .map_err(&wrong)?;
+        let tokens: Vec<&[u8]> =
+            probes.iter().map(|probe| probe.asset.contract.as_slice()).collect();
+        let treasuries: Vec<&[u8]> = probes.iter().map(|probe| probe.treasury.as_slice()).collect();
+        let amounts: Vec<String> = probes.iter().map(|probe| units(probe.base_units)).collect();
+        let query = sqlx::query(ORDERS_FOR)
+            .bind(references)
+            .bind(chains)
+            .bind(tokens)
+            .bind(treasuries)
+            .bind(amounts);
+        all(&single.rows(query).await?, codec::order).map_err(&wrong)
+    }
+
+    async fn has_orders_before(
+        &self,
+        chain_id: ChainId,
+        time: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let single = self.hot("look for earlier orders");
+        let wrong = wrong(single.act);
+        let query =
+            sqlx::query("SELECT 1 FROM orders WHERE chain_id = $1 AND created_at <= $2 LIMIT 1")
+                .bind(chain(chain_id).map_err(&wrong)?)
+                .bind(time.micros());
+        Ok(single.row(query).await?.is_some())
+    }
+
+    async fn orders_to_close(
+        &self,
+        chain_id: ChainId,
+        chain_time: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let single = self.hot("find orders to close");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(
+            "SELECT id FROM orders WHERE chain_id = $1 AND in_time_until < $2 \
+             AND NOT closed AND state IN ('open', 'partially_paid') ORDER BY in_time_until, position LIMIT $3",
+        )
+        .bind(chain(chain_id).map_err(&wrong)?)
+        .bind(chain_time.micros())
+        .bind(i64::from(limit));
+        all(&single.rows(query).await?, |row| Fields(row).get("id").map(OrderId::from_uuid))
+            .map_err(&wrong)
+    }
+
+    async fn oldest_unsettled_time(
+        &self,
+        chain_id: ChainId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let single = self.hot("find the oldest unsettled transfer");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(
+            "SELECT MIN(block_time) AS oldest FROM (\
+             (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND NOT settled \
+              ORDER BY block_number LIMIT 1) UNION ALL \
+             (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND settled \
+              ORDER BY block_number LIMIT 1)) AS oldest_of_each",
+        )
+        .bind(chain(chain_id).map_err(&wrong)?);
+        let row = single.row(query).await?;
+        row.map_or(Ok(None), |row| Fields(&row).get::<Option<i64>>("oldest"))
+            .map(|time| time.map(Timestamp::from_micros))
+            .map_err(&wrong)
+    }
+
+    async fn free_slots(
+        &self,
+        chain_id: ChainId,
+        finalized_number: u64,
+        quarantined_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let mut session = self.begin("free slots").await?;
+        let wrong = wrong(session.act);
+        // Whoever writes the books writes the slots of the orders it has loaded: never at the same time.
+        lock_head(&mut session).await?;
+        let query = sqlx::query(FREE_SLOTS)
+            .bind(chain(chain_id).map_err(&wrong)?)
+            .bind(height(finalized_number))
+            .bind(quarantined_before.micros())
+            .bind(i64::from(limit));
+        let freed = session.run(query).await?;
+        session.commit().await?;
+        Ok(freed)
+    }
+
+    async fn lots_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<LotId>, StoreError> {
+        let single = self.hot("find lots to expire");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(
+            "SELECT entry_seq, lot_index FROM lot WHERE expires_at <= $1 AND credits_left > 0 \
+             ORDER BY expires_at, entry_seq, lot_index LIMIT $2",
+        )
+        .bind(now.micros())
+        .bind(i64::from(limit));
+        all(&single.rows(query).await?, |row| {
+            let fields = Fields(row);
+            Ok(LotId { entry_seq: fields.get("entry_seq")?, index: fields.get("lot_index")? })
+        })
+        .map_err(&wrong)
+    }
+}

@@ -1,0 +1,335 @@
+//! What the follower of a chain keeps.
+//!
+//! The cursor's row is locked first, so two followers of one chain are ordered by it; transfers that exist
+//! already are locked next, in the order of their ids as the books lock them, so that neither waits for the
+//! other in a circle.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use inspay_ports::{
+    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
+    StoreError, StoreErrorKind, WindowBlock,
+};
+use inspay_primitives::{B256, BlockRef, ChainId, Transfer, TransferId};
+
+use crate::{
+    codec::{Fields, Read, all},
+    columns::{TransferColumns, big, chain, height},
+    error::wrong,
+    session::Session,
+    store::PostgresStore,
+};
+
+/// Moves the cursor from the revision it must be at.
+const MOVE_CURSOR: &str = "UPDATE cursor SET start_number = $3, tip_number = $4, tip_hash = $5, tip_time = $6, \
+     safe_number = $7, finalized_number = $8, audited_to = $9, epoch = $10, revision = $11 \
+     WHERE chain_id = $1 AND revision = $2";
+
+/// The first cursor of a chain; the second bind keeps the numbering of [`MOVE_CURSOR`].
+const FIRST_CURSOR: &str = "INSERT INTO cursor (chain_id, start_number, tip_number, tip_hash, tip_time, \
+     safe_number, finalized_number, audited_to, epoch, revision) \
+     SELECT $1, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE $2::bigint IS NULL \
+     ON CONFLICT (chain_id) DO NOTHING";
+
+/// Locks the transfers that a commit is about: those it brings and those of the blocks it takes away.
+const LOCK_TRANSFERS: &str = "SELECT t.id, t.block_hash, t.log_index, t.canonical FROM transfer t \
+     WHERE t.id IN (SELECT UNNEST($1::bytea[]) UNION \
+         SELECT o.transfer_id FROM observation o \
+         WHERE o.chain_id = $2 AND o.block_hash = ANY($3::bytea[]) AND o.canonical) \
+     ORDER BY t.id FOR UPDATE OF t";
+
+/// Takes blocks off the chain, with their observations and the transfers last seen in them.
+const FLIP_ORPHANED: &str = "WITH gone AS (\
+         UPDATE block SET canonical = FALSE WHERE chain_id = $1 AND hash = ANY($2::bytea[]) AND canonical), \
+     unseen AS (\
+         UPDATE observation SET canonical = FALSE \
+         WHERE chain_id = $1 AND block_hash = ANY($2::bytea[]) AND canonical RETURNING transfer_id) \
+     UPDATE transfer t SET canonical = FALSE FROM unseen \
+     WHERE t.id = unseen.transfer_id AND t.chain_id = $1 AND t.block_hash = ANY($2::bytea[])";
+
+/// Takes back observations of transfers that are now seen elsewhere though their block did not leave.
+const FLIP_MOVED: &str = "UPDATE observation o SET canonical = FALSE \
+     FROM UNNEST($2::bytea[], $3::bigint[]) AS moved(block_hash, log_index) \
+     WHERE o.chain_id = $1 AND o.block_hash = moved.block_hash AND o.log_index = moved.log_index \
+     AND o.canonical";
+
+/// Adds blocks to the window and drops what has left it.
+const RECORD_BLOCKS: &str = "WITH pruned AS (\
+         DELETE FROM block WHERE chain_id = $1 AND number < $6) \
+     INSERT INTO block (chain_id, number, hash, block_time, proof, canonical) \
+     SELECT $1, b.number, b.hash, b.block_time, b.proof, TRUE \
+     FROM UNNEST($2::bigint[], $3::bytea[], $4::bigint[], $5::text[]) AS b(number, hash, block_time, proof) \
+     WHERE b.number >= $6 \
+     ON CONFLICT (chain_id, hash) DO UPDATE SET canonical = TRUE, proof = EXCLUDED.proof";
+
+/// Records transfers as now observed. A reference that was read once stays read: it is a fact of the chain
+/// transaction, whichever block holds it.
+const RECORD_TRANSFERS: &str = "WITH seen AS (\
+         SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[], \
+             $7::bigint[], $8::bytea[], $9::text[], $10::bigint[], $11::bytea[], $12::bigint[], \
+             $13::bigint[], $14::boolean[], $15::bytea[]) \
+         AS seen(id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units, \
+             block_number, block_hash, block_time, log_index, reference_read, reference)), \
+     observed AS (\
+         INSERT INTO observation (chain_id, block_hash, log_index, transfer_id, canonical) \
+         SELECT chain_id, block_hash, log_index, id, TRUE FROM seen \
+         ON CONFLICT (chain_id, block_hash, log_index) DO UPDATE SET canonical = TRUE \
+         WHERE NOT observation.canonical) \
+     INSERT INTO transfer AS t (id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, \
+         base_units, block_number, block_hash, block_time, log_index, reference_read, reference, canonical) \
+     SELECT id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units::numeric, \
+         block_number, block_hash, block_time, log_index, reference_read, reference, TRUE FROM seen \
+     ON CONFLICT (id) DO UPDATE SET counterparty = EXCLUDED.counterparty, base_units = EXCLUDED.base_units, \
+         block_number = EXCLUDED.block_number, block_hash = EXCLUDED.block_hash, \
+         block_time = EXCLUDED.block_time, log_index = EXCLUDED.log_index, canonical = TRUE, \
+         reference_read = t.reference_read OR EXCLUDED.reference_read, \
+         reference = CASE WHEN EXCLUDED.reference_read THEN EXCLUDED.reference ELSE t.reference END";
+
+#[async_trait]
+impl FollowStore for PostgresStore {
+    async fn cursor(&self, chain_id: ChainId) -> Result<Option<CursorRecord>, StoreError> {
+        let single = self.hot("read the cursor");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(
+            "SELECT chain_id, start_number, tip_number, tip_hash, tip_time, safe_number, finalized_number, \
+             audited_to, epoch, revision FROM cursor WHERE chain_id = $1",
+        )
+        .bind(chain(chain_id).map_err(&wrong)?);
+        let row = single.row(query).await?;
+        row.map(|row| cursor(Fields(&row))).transpose().map_err(&wrong)
+    }
+
+    async fn window(&self, chain_id: ChainId) -> Result<Vec<WindowBlock>, StoreError> {
+        let single = self.hot("read the window");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(
+            "SELECT number, hash, block_time, proof FROM block WHERE chain_id = $1 AND canonical ORDER BY number",
+        )
+        .bind(chain(chain_id).map_err(&wrong)?);
+        let rows = single.rows(query).await?;
+        all(&rows, |row| {
+            let fields = Fields(row);
+            let block = BlockRef {
+                number: fields.narrow("number")?,
+                hash: fields.hash("hash")?,
+                time: fields.time("block_time")?,
+            };
+            Ok(WindowBlock { block, proof: fields.text("proof", Proof::parse)? })
+        })
+        .map_err(&wrong)
+    }
+
+    async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
+        let mut session = self.begin("commit blocks").await?;
+        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        let transfers: Vec<&Transfer> =
+            commit.added.iter().flat_map(|block| &block.transfers).collect();
+        let chain_id = commit.cursor.chain_id;
+        replace_transfers(&mut session, chain_id, &commit.orphaned, &transfers).await?;
+        record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
+        session.commit().await
+    }
+
+    async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
+        let mut session = self.begin("commit a range").await?;
+        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        let transfers: Vec<&Transfer> = commit.transfers.iter().collect();
+        let CursorRecord { chain_id, tip, .. } = commit.cursor;
+        replace_transfers(&mut session, chain_id, &[], &transfers).await?;
+        // Below finality nothing is compared block by block: the window starts anew at the span's end.
+        let prune = sqlx::query("DELETE FROM block WHERE chain_id = $1")
+            .bind(chain(chain_id).map_err(wrong(session.act))?);
+        session.run(prune).await?;
+        let tip = AppliedBlock { block: tip, proof: Proof::Range, transfers: Vec::new() };
+        record_blocks(&mut session, chain_id, &[tip], 0).await?;
+        session.commit().await
+    }
+}
+
+fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
+    Ok(CursorRecord {
+        chain_id: ChainId(fields.narrow("chain_id")?),
+        start_number: fields.narrow("start_number")?,
+        tip: BlockRef {
+            number: fields.narrow("tip_number")?,
+            hash: fields.hash("tip_hash")?,
+            time: fields.time("tip_time")?,
+        },
+        tags: ChainTags {
+            safe_number: fields.narrow("safe_number")?,
+            finalized_number: fields.narrow("finalized_number")?,
+        },
+        audited_to: fields.narrow("audited_to")?,
+        epoch: fields.get("epoch")?,
+        revision: fields.get("revision")?,
+    })
+}
+
+async fn move_cursor(
+    session: &mut Session,
+    expected: Option<i64>,
+    cursor: &CursorRecord,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let statement = if expected.is_some() { MOVE_CURSOR } else { FIRST_CURSOR };
+    let query = sqlx::query(statement)
+        .bind(chain(cursor.chain_id).map_err(&wrong)?)
+        .bind(expected)
+        .bind(big("start block", cursor.start_number).map_err(&wrong)?)
+        .bind(big("tip", cursor.tip.number).map_err(&wrong)?)
+        .bind(cursor.tip.hash.as_slice())
+        .bind(cursor.tip.time.micros())
+        .bind(big("safe block", cursor.tags.safe_number).map_err(&wrong)?)
+        .bind(big("finalized block", cursor.tags.finalized_number).map_err(&wrong)?)
+        .bind(big("audited block", cursor.audited_to).map_err(&wrong)?)
+        .bind(cursor.epoch)
+        .bind(cursor.revision);
+    match session.run(query).await? {
+        0 => Err(wrong(StoreErrorKind::CursorMoved)),
+        _ => Ok(()),
+    }
+}
+
+/// Each transfer once, in the order given. The same one twice at one place is one; at two places no chain
+/// holds it.
+fn distinct<'a>(
+    chain_id: ChainId,
+    transfers: &[&'a Transfer],
+) -> Result<Vec<(TransferId, &'a Transfer)>, StoreErrorKind> {
+    let mut known: HashMap<TransferId, &Transfer> = HashMap::with_capacity(transfers.len());
+    let mut distinct = Vec::with_capacity(transfers.len());
+    for transfer in transfers {
+        let id = transfer.key.id();
+        if transfer.key.chain_id != chain_id {
+            let why = format!("{id} is of chain {}, not {chain_id}", transfer.key.chain_id);
+            return Err(StoreErrorKind::Refused(why));
+        }
+        match known.insert(id, transfer) {
+            None => distinct.push((id, *transfer)),
+            Some(earlier) if earlier == *transfer => {}
+            Some(_) => {
+                return Err(StoreErrorKind::Refused(format!("{id} is given twice, differently")));
+            }
+        }
+    }
+    Ok(distinct)
+}
+
+async fn replace_transfers(
+    session: &mut Session,
+    chain_id: ChainId,
+    orphaned: &[B256],
+    transfers: &[&Transfer],
+) -> Result<(), StoreError> {
+    if orphaned.is_empty() && transfers.is_empty() {
+        return Ok(());
+    }
+    let wrong = wrong(session.act);
+    let chain_number = chain(chain_id).map_err(&wrong)?;
+    let transfers = distinct(chain_id, transfers).map_err(&wrong)?;
+    let columns = TransferColumns::of(&transfers).map_err(&wrong)?;
+    let orphaned_hashes: Vec<&[u8]> = orphaned.iter().map(B256::as_slice).collect();
+    let locked = session
+        .rows(
+            sqlx::query(LOCK_TRANSFERS)
+                .bind(&columns.ids)
+                .bind(chain_number)
+                .bind(&orphaned_hashes),
+        )
+        .await?;
+    if !orphaned.is_empty() {
+        let flip = sqlx::query(FLIP_ORPHANED).bind(chain_number).bind(&orphaned_hashes);
+        session.run(flip).await?;
+    }
+    let orphaned: HashSet<&B256> = orphaned.iter().collect();
+    let places: HashMap<&TransferId, (B256, i64)> = transfers
+        .iter()
+        .map(|(id, transfer)| (id, (transfer.block.hash, i64::from(transfer.log_index))))
+        .collect();
+    let mut moved_hashes: Vec<Vec<u8>> = Vec::new();
+    let mut moved_indexes: Vec<i64> = Vec::new();
+    for row in &locked {
+        let place = place(Fields(row)).map_err(&wrong)?;
+        let is_elsewhere =
+            places.get(&place.id).is_some_and(|now| *now != (place.block_hash, place.log_index));
+        if place.canonical && is_elsewhere && !orphaned.contains(&place.block_hash) {
+            moved_hashes.push(place.block_hash.to_vec());
+            moved_indexes.push(place.log_index);
+        }
+    }
+    if !moved_hashes.is_empty() {
+        let flip =
+            sqlx::query(FLIP_MOVED).bind(chain_number).bind(&moved_hashes).bind(&moved_indexes);
+        session.run(flip).await?;
+    }
+    record_transfers(session, &columns).await
+}
+
+/// Where a transfer was last seen.
+struct Place {
+    id: TransferId,
+    block_hash: B256,
+    log_index: i64,
+    canonical: bool,
+}
+
+fn place(fields: Fields<'_>) -> Read<Place> {
+    Ok(Place {
+        id: fields.transfer_id("id")?,
+        block_hash: fields.hash("block_hash")?,
+        log_index: fields.get("log_index")?,
+        canonical: fields.get("canonical")?,
+    })
+}
+
+async fn record_transfers(
+    session: &mut Session,
+    columns: &TransferColumns<'_>,
+) -> Result<(), StoreError> {
+    if columns.ids.is_empty() {
+        return Ok(());
+    }
+    let record = sqlx::query(RECORD_TRANSFERS)
+        .bind(&columns.ids)
+        .bind(&columns.chains)
+        .bind(&columns.tx_hashes)
+        .bind(&columns.tokens)
+        .bind(&columns.treasuries)
+        .bind(&columns.directions)
+        .bind(&columns.ordinals)
+        .bind(&columns.counterparties)
+        .bind(&columns.base_units)
+        .bind(&columns.numbers)
+        .bind(&columns.block_hashes)
+        .bind(&columns.times)
+        .bind(&columns.log_indexes)
+        .bind(&columns.references_read)
+        .bind(&columns.references);
+    session.run(record).await.map(drop)
+}
+
+async fn record_blocks(
+    session: &mut Session,
+    chain_id: ChainId,
+    added: &[AppliedBlock],
+    window_from: u64,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let numbers: Vec<i64> = added
+        .iter()
+        .map(|block| big("block number", block.block.number))
+        .collect::<Result<_, _>>()
+        .map_err(&wrong)?;
+    let hashes: Vec<&[u8]> = added.iter().map(|block| block.block.hash.as_slice()).collect();
+    let times: Vec<i64> = added.iter().map(|block| block.block.time.micros()).collect();
+    let proofs: Vec<&str> = added.iter().map(|block| block.proof.as_str()).collect();
+    let record = sqlx::query(RECORD_BLOCKS)
+        .bind(chain(chain_id).map_err(&wrong)?)
+        .bind(numbers)
+        .bind(hashes)
+        .bind(times)
+        .bind(proofs)
+        .bind(height(window_from));
+    session.run(record).await.map(drop)
+}

@@ -1,0 +1,163 @@
+//! The laws that are SQL: one query each, which returns rows only where a law is broken.
+//!
+//! Never repairs: a row it returns is for people, as one text in the column `broken`.
+
+/// Every law with its query.
+pub(crate) const LAWS: [(&str, &str); 13] = [
+    ("entry_balances", ENTRY_BALANCES),
+    ("balances_equal_postings", BALANCES_EQUAL_POSTINGS),
+    ("entries_chained", ENTRIES_CHAINED),
+    ("operations_once", OPERATIONS_ONCE),
+    ("settled_once", SETTLED_ONCE),
+    ("settled_flag", SETTLED_FLAG),
+    ("settlement_posted", SETTLEMENT_POSTED),
+    ("treasury_equals_settled", TREASURY_EQUALS_SETTLED),
+    ("lots_in_range", LOTS_IN_RANGE),
+    ("lots_equal_balance", LOTS_EQUAL_BALANCE),
+    ("events_gapless", EVENTS_GAPLESS),
+    ("observations_agree", OBSERVATIONS_AGREE),
+    ("order_progress", ORDER_PROGRESS),
+];
+
+/// Postings of an entry sum to zero per unit; every entry has some, and none is without its entry.
+const ENTRY_BALANCES: &str = "SELECT FORMAT('entry %s is off by %s %s', p.entry_seq, \
+         SUM(CASE p.side WHEN 'debit' THEN p.quantity ELSE -p.quantity END), b.unit) AS broken \
+     FROM posting p LEFT JOIN book_account b ON b.number = p.account_number GROUP BY p.entry_seq, b.unit \
+     HAVING SUM(CASE p.side WHEN 'debit' THEN p.quantity ELSE -p.quantity END) <> 0 \
+     UNION ALL SELECT FORMAT('entry %s has no posting', e.seq) FROM entry e \
+     WHERE NOT EXISTS (SELECT 1 FROM posting p WHERE p.entry_seq = e.seq) \
+     UNION ALL SELECT FORMAT('posting %s/%s has no entry', p.entry_seq, p.line) FROM posting p \
+     WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq)";
+
+/// Balances equal the sum of postings, and every posting is on an account of the chart.
+const BALANCES_EQUAL_POSTINGS: &str = "SELECT FORMAT('account %s (%s in %s): balance %s/%s, postings %s/%s', \
+         COALESCE(b.number, p.account_number), b.account, b.unit, b.debits, b.credits, p.debits, p.credits) AS broken \
+     FROM book_account b FULL JOIN (\
+         SELECT account_number, COALESCE(SUM(quantity) FILTER (WHERE side = 'debit'), 0) AS debits, \
+             COALESCE(SUM(quantity) FILTER (WHERE side = 'credit'), 0) AS credits \
+         FROM posting GROUP BY account_number) AS p ON p.account_number = b.number \
+     WHERE b.number IS NULL OR b.debits <> COALESCE(p.debits, 0) OR b.credits <> COALESCE(p.credits, 0)";
+
+/// Entries are numbered from one without gaps, each carries the hash of the one before, the head is the last.
+const ENTRIES_CHAINED: &str = "SELECT FORMAT('entry %s does not follow entry %s', seq, before_seq) AS broken FROM (\
+         SELECT seq, previous_hash, booked_at, LAG(seq, 1, 0::bigint) OVER link AS before_seq, \
+             LAG(hash, 1, decode(repeat('00', 32), 'hex')) OVER link AS before_hash, \
+             LAG(booked_at, 1, booked_at) OVER link AS before_booked \
+         FROM entry WINDOW link AS (ORDER BY seq)) AS links \
+     WHERE seq <> before_seq + 1 OR previous_hash <> before_hash OR booked_at < before_booked \
+     UNION ALL SELECT FORMAT('the head is at entry %s, the newest is %s', h.entry_seq, last.seq) \
+     FROM ledger_head h LEFT JOIN (SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1) AS last ON TRUE \
+     WHERE h.entry_seq <> COALESCE(last.seq, 0) \
+         OR h.entry_hash <> COALESCE(last.hash, decode(repeat('00', 32), 'hex')) \
+     UNION ALL SELECT FORMAT('the head gave out account %s, the newest is %s', h.account_number, newest.number) \
+     FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(number), 0) AS number FROM book_account) AS newest \
+     WHERE h.account_number <> newest.number";
+
+/// An entry has exactly one operation, and an operation that made an entry made that one.
+const OPERATIONS_ONCE: &str = "SELECT FORMAT('entry %s of operation %s, operation of entry %s', \
+         e.seq, COALESCE(e.operation_key, o.key), o.entry_seq) AS broken \
+     FROM entry e FULL JOIN (SELECT * FROM operation WHERE entry_seq IS NOT NULL) AS o ON o.entry_seq = e.seq \
+     WHERE e.seq IS NULL OR o.key IS NULL OR o.key <> e.operation_key";
+
+/// Each generation of a transfer but the last was reversed before the next was settled.
+const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in force', \
+         encode(s.transfer_id, 'hex'), COUNT(*)) AS broken \
+     FROM settlement s LEFT JOIN reversal r ON r.transfer_id = s.transfer_id AND r.generation = s.generation \
+     WHERE r.transfer_id IS NULL GROUP BY s.transfer_id HAVING COUNT(*) > 1 \
+     UNION ALL SELECT FORMAT('reversal %s/%s has nothing to take back', encode(r.transfer_id, 'hex'), r.generation) \
+     FROM reversal r WHERE NOT EXISTS (\
+         SELECT 1 FROM settlement s WHERE s.transfer_id = r.transfer_id AND s.generation = r.generation)";
+
+/// A transfer's row says what its settlement in force says, and its generation counts its reversals.
+const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row says %s, settlement says %s', \
+         encode(COALESCE(t.id, s.transfer_id), 'hex'), t.generation, t.settled_base_units, s.base_units) AS broken \
+     FROM transfer t FULL JOIN (\
+         SELECT s.transfer_id, s.generation, s.base_units FROM settlement s WHERE NOT EXISTS (\
+             SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation)) AS s \
+         ON s.transfer_id = t.id AND s.generation = t.generation \
+     WHERE t.id IS NULL OR t.settled_base_units IS DISTINCT FROM s.base_units \
+     UNION ALL SELECT FORMAT('transfer %s is at generation %s after %s reversals', \
+         encode(t.id, 'hex'), t.generation, COALESCE(r.reversals, 0)) \
+     FROM transfer t LEFT JOIN (SELECT transfer_id, COUNT(*) AS reversals FROM reversal GROUP BY transfer_id) AS r \
+         ON r.transfer_id = t.id \
+     WHERE t.generation <> COALESCE(r.reversals, 0)";
+
+/// A settlement has an entry about its transfer or a reason to be ignored; so has what takes it back.
+const SETTLEMENT_POSTED: &str = "SELECT FORMAT('settlement %s/%s of kind %s has entry %s', \
+         encode(s.transfer_id, 'hex'), s.generation, s.kind, s.entry_seq) AS broken \
+     FROM settlement s LEFT JOIN entry e ON e.seq = s.entry_seq AND e.transfer_id = s.transfer_id \
+     WHERE (s.kind = 'ignored') <> (s.entry_seq IS NULL) OR (s.entry_seq IS NOT NULL AND e.seq IS NULL) \
+     UNION ALL SELECT FORMAT('reversal %s/%s has entry %s', encode(r.transfer_id, 'hex'), r.generation, r.entry_seq) \
+     FROM reversal r JOIN settlement s ON s.transfer_id = r.transfer_id AND s.generation = r.generation \
+     LEFT JOIN entry e ON e.seq = r.entry_seq AND e.transfer_id = r.transfer_id AND e.reverses = s.entry_seq \
+     WHERE (s.kind = 'ignored') <> (r.entry_seq IS NULL) OR (r.entry_seq IS NOT NULL AND e.seq IS NULL)";
+
+/// What the books say the treasuries hold of an asset is what was settled in, less what was settled out.
+const TREASURY_EQUALS_SETTLED: &str = "SELECT FORMAT('%s: the books say %s, settlements say %s', \
+         COALESCE(b.unit, s.unit), b.held, s.held) AS broken \
+     FROM (SELECT unit, debits - credits AS held FROM book_account WHERE account = 'treasury') AS b \
+     FULL JOIN (\
+         SELECT FORMAT('eip155:%s/erc20:0x%s', t.chain_id, encode(t.token, 'hex')) AS unit, \
+             SUM(CASE s.kind WHEN 'withdrawal' THEN -s.base_units WHEN 'ignored' THEN 0 ELSE s.base_units END) AS held \
+         FROM settlement s JOIN transfer t ON t.id = s.transfer_id \
+         WHERE NOT EXISTS (\
+             SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
+         GROUP BY t.chain_id, t.token) AS s ON s.unit = b.unit \
+     WHERE COALESCE(b.held, 0) <> COALESCE(s.held, 0)";
+
+/// A lot holds between nothing and what was granted, and an entry granted it.
+const LOTS_IN_RANGE: &str = "SELECT FORMAT('lot %s/%s has %s of %s', l.entry_seq, l.lot_index, \
+         l.credits_left, l.granted) AS broken \
+     FROM lot l WHERE l.credits_left < 0 OR l.credits_left > l.granted \
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq)";
+
+/// What an account's lots have left adds up to its credits; more is left only where a reversal took back credits
+/// whose lots held them no longer.
+const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \
+         COALESCE(b.account, l.account), COALESCE(b.posted, 0), COALESCE(l.credits_left, 0)) AS broken \
+     FROM (SELECT number, account, credits - debits AS posted FROM book_account \
+         WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;') AS b \
+     FULL JOIN (SELECT 'account:' || account AS account, SUM(credits_left) AS credits_left \
+         FROM lot GROUP BY lot.account) AS l ON l.account = b.account \
+     WHERE COALESCE(b.posted, 0) > COALESCE(l.credits_left, 0) \
+         OR (COALESCE(b.posted, 0) < COALESCE(l.credits_left, 0) AND NOT EXISTS (\
+             SELECT 1 FROM posting p JOIN entry e ON e.seq = p.entry_seq \
+             WHERE p.account_number = b.number AND p.listed AND p.side = 'debit' AND e.kind = 'reverse'))";
+
+/// Events are numbered from one without gaps up to the head.
+const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, before_seq) AS broken FROM (\
+         SELECT seq, LAG(seq, 1, 0::bigint) OVER (ORDER BY seq) AS before_seq FROM event) AS links \
+     WHERE seq <> before_seq + 1 \
+     UNION ALL SELECT FORMAT('the head is at event %s, the newest is %s', h.event_seq, newest.seq) \
+     FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
+     WHERE h.event_seq <> newest.seq";
+
+/// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. An
+/// observation in a block of the window is canonical as the block is.
+const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has %s canonical observations, \
+         %s of them where it is', encode(t.id, 'hex'), t.canonical, COALESCE(o.observations, 0), \
+         COALESCE(o.in_place, 0)) AS broken \
+     FROM transfer t LEFT JOIN (\
+         SELECT o.transfer_id, COUNT(*) AS observations, COUNT(*) FILTER (WHERE o.chain_id = t.chain_id \
+             AND o.block_hash = t.block_hash AND o.log_index = t.log_index) AS in_place \
+         FROM observation o JOIN transfer t ON t.id = o.transfer_id WHERE o.canonical GROUP BY o.transfer_id) AS o \
+         ON o.transfer_id = t.id \
+     WHERE COALESCE(o.observations, 0) <> t.canonical::int OR COALESCE(o.in_place, 0) <> t.canonical::int \
+     UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', encode(o.block_hash, 'hex'), o.log_index) \
+     FROM observation o WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = o.transfer_id) \
+     UNION ALL SELECT FORMAT('observation %s/%s and its block differ', encode(o.block_hash, 'hex'), o.log_index) \
+     FROM observation o JOIN block b ON b.chain_id = o.chain_id AND b.hash = o.block_hash \
+     WHERE o.canonical <> b.canonical";
+
+/// What an order has received is the sum of what was settled for it in time; paid means received, less the
+/// tolerance, reached the due amount.
+const ORDER_PROGRESS: &str = "SELECT FORMAT('order %s is %s: received %s of %s, settled %s', \
+         o.id, o.state, o.received_base_units, o.due_base_units, COALESCE(s.settled, 0)) AS broken \
+     FROM orders o LEFT JOIN (\
+         SELECT s.order_id, SUM(s.base_units) AS settled FROM settlement s WHERE s.kind = 'order' AND NOT EXISTS (\
+             SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
+         GROUP BY s.order_id) AS s ON s.order_id = o.id \
+     WHERE o.received_base_units <> COALESCE(s.settled, 0) \
+         OR (o.state = 'paid') <> (o.received_base_units > 0 \
+             AND o.received_base_units + o.tolerance_base_units >= o.due_base_units) \
+         OR (o.state = 'expired' AND NOT o.closed)";

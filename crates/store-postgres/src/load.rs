@@ -1,0 +1,172 @@
+//! Loads the part of the books that a batch needs, in a fixed number of statements.
+//!
+//! The head is locked before anything else is read: what follows it is the state as the writer before left it.
+
+use std::collections::BTreeSet;
+
+use inspay_ledger::OperationKey;
+use inspay_ledger::{Head, LedgerState, StoredOperation, Touches};
+use inspay_ports::{StoreError, StoreErrorKind};
+use sqlx::types::Uuid;
+
+use crate::{
+    codec::{
+        self, Fields, all, lot_columns, order_columns, transfer_columns, transfer_with_settlement,
+    },
+    error::wrong,
+    session::Session,
+};
+
+const LOCK_HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at FROM ledger_head FOR UPDATE";
+
+const OPERATIONS: &str =
+    "SELECT key, fingerprint, entry_seq FROM operation WHERE key = ANY($1::text[])";
+
+const TRANSFERS: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.id = ANY($1::bytea[]) ORDER BY t.id FOR UPDATE OF t",
+);
+
+const ORDERS: &str =
+    concat!("SELECT ", order_columns!(), " FROM orders o WHERE o.id = ANY($1::uuid[])");
+
+/// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
+const LOTS: &str = concat!(
+    "SELECT ",
+    lot_columns!(),
+    " FROM lot l WHERE (l.entry_seq, l.lot_index) IN (\
+         SELECT * FROM UNNEST($1::bigint[], $2::smallint[]) \
+     UNION \
+         SELECT bought.entry_seq, bought.lot_index FROM UNNEST($3::uuid[]) AS wanted(order_id) \
+         JOIN lot bought ON bought.order_id = wanted.order_id \
+     UNION \
+         SELECT granted.entry_seq, granted.lot_index FROM UNNEST($4::bytea[]) AS wanted(transfer_id) \
+         JOIN settlement s ON s.transfer_id = wanted.transfer_id \
+         JOIN lot granted ON granted.entry_seq = s.entry_seq AND granted.transfer_id = s.transfer_id)",
+);
+
+const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits::text AS debits, b.credits::text AS credits \
+     FROM UNNEST($1::text[], $2::text[]) AS wanted(account, unit) \
+     JOIN book_account b ON b.account = wanted.account AND b.unit = wanted.unit";
+
+/// Locks the end of the journal until the session ends.
+pub(crate) async fn lock_head(session: &mut Session) -> Result<Head, StoreError> {
+    let wrong = wrong(session.act);
+    match session.rows(sqlx::query(LOCK_HEAD)).await?.as_slice() {
+        [row] => codec::head(row).map_err(&wrong),
+        rows => {
+            let why = format!("the ledger has {} heads", rows.len());
+            Err(wrong(StoreErrorKind::Corrupt(why)))
+        }
+    }
+}
+
+/// Loads what `touches` names.
+pub(crate) async fn load(
+    session: &mut Session,
+    head: Head,
+    touches: &Touches,
+) -> Result<LedgerState, StoreError> {
+    let mut state = LedgerState { head, ..LedgerState::default() };
+    load_operations(session, touches, &mut state).await?;
+    load_transfers(session, touches, &mut state).await?;
+    load_orders(session, touches, &mut state).await?;
+    load_lots(session, touches, &mut state).await?;
+    load_balances(session, &mut state).await?;
+    Ok(state)
+}
+
+async fn load_operations(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    if touches.keys.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = touches.keys.iter().map(OperationKey::as_str).collect();
+    let rows = session.rows(sqlx::query(OPERATIONS).bind(keys)).await?;
+    let stored = all(&rows, |row| {
+        let fields = Fields(row);
+        let stored = StoredOperation {
+            fingerprint: fields.hash("fingerprint")?,
+            entry_seq: fields.get("entry_seq")?,
+        };
+        Ok((OperationKey::new(fields.get::<&str>("key")?), stored))
+    });
+    state.operations.extend(stored.map_err(&wrong)?);
+    Ok(())
+}
+
+async fn load_transfers(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    if touches.transfers.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&[u8]> = touches.transfers.iter().map(|id| id.digest().as_slice()).collect();
+    let rows = session.rows(sqlx::query(TRANSFERS).bind(ids)).await?;
+    let records =
+        all(&rows, |row| Ok((Fields(row).transfer_id("id")?, codec::transfer_record(row)?)));
+    state.transfers.extend(records.map_err(&wrong)?);
+    Ok(())
+}
+
+async fn load_orders(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let of_settlements = state
+        .transfers
+        .values()
+        .filter_map(|record| record.settlement.as_ref().and_then(|settled| settled.order));
+    let ids: BTreeSet<Uuid> =
+        touches.orders.iter().copied().chain(of_settlements).map(|id| id.uuid()).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let rows = session.rows(sqlx::query(ORDERS).bind(ids)).await?;
+    let orders = all(&rows, codec::order).map_err(&wrong)?;
+    state.orders.extend(orders.into_iter().map(|order| (order.terms.id, order)));
+    Ok(())
+}
+
+async fn load_lots(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    if touches.lots.is_empty() && state.orders.is_empty() && state.transfers.is_empty() {
+        return Ok(());
+    }
+    let entries: Vec<i64> = touches.lots.iter().map(|lot| lot.entry_seq).collect();
+    let indexes: Vec<i16> = touches.lots.iter().map(|lot| lot.index).collect();
+    let orders: Vec<Uuid> = state.orders.keys().map(|id| id.uuid()).collect();
+    let transfers: Vec<&[u8]> = state.transfers.keys().map(|id| id.digest().as_slice()).collect();
+    let query = sqlx::query(LOTS).bind(entries).bind(indexes).bind(orders).bind(transfers);
+    let lots = all(&session.rows(query).await?, codec::lot).map_err(&wrong)?;
+    state.lots.extend(lots.into_iter().map(|lot| (lot.id, lot)));
+    Ok(())
+}
+
+async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let touched = state.accounts_touched();
+    let accounts: Vec<String> = touched.iter().map(|(account, _)| account.to_string()).collect();
+    let units: Vec<String> = touched.iter().map(|(_, unit)| unit.to_string()).collect();
+    let query = sqlx::query(BALANCES).bind(accounts).bind(units);
+    let balances = all(&session.rows(query).await?, codec::balance).map_err(&wrong)?;
+    state.balances.extend(balances);
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! Orders: made once, listed newest first.
+//!
+//! Terms never change; progress is the ledger's to write.
+
+use inspay_ports::{NewOrder, OrderFilter, Page, StoreError, StoreErrorKind};
+use inspay_primitives::{Address, AssetId, Order, OrderId, OrderProgress};
+
+use crate::{
+    codec::{self, Fields, all, order_columns},
+    columns::{chain, units},
+    error::wrong,
+    store::PostgresStore,
+};
+
+/// The account, if it is new, and the order: one statement, one commit.
+const MAKE: &str = "WITH known AS (\
+         INSERT INTO account (id, created_at) VALUES ($2, $17) ON CONFLICT (id) DO NOTHING) \
+     INSERT INTO orders (id, account, quote_id, request_key, chain_id, token, decimals, treasury, reference, \
+         due_base_units, list_base_units, tolerance_base_units, credits, price, rate, exact_amount_lane, \
+         created_at, deadline, grace_seconds, credits_valid_days, in_time_until, state, received_base_units, \
+         credited, closed, slot_held) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::numeric, $11::numeric, $12::numeric, $13, $14::numeric, \
+         $15::numeric, $16, $17, $18, $19, $20, $21, $22, $23::numeric, $24, $25, $26)";
+
+const BY_REQUEST: &str =
+    concat!("SELECT ", order_columns!(), " FROM orders o WHERE o.request_key = $1");
+
+const BY_ID: &str = concat!("SELECT ", order_columns!(), " FROM orders o WHERE o.id = $1");
+
+const LIST: &str = concat!(
+    "SELECT ",
+    order_columns!(),
+    " FROM orders o WHERE o.position < $1 ORDER BY o.position DESC LIMIT $2",
+);
+
+const LIST_OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    order_columns!(),
+    " FROM orders o WHERE o.position < $1 AND o.account = $3 ORDER BY o.position DESC LIMIT $2",
+);
+
+const HELD: &str = "SELECT COUNT(*) AS held FROM orders \
+     WHERE chain_id = $1 AND token = $2 AND treasury = $3 AND slot_held";
+
+impl PostgresStore {
+    pub(crate) async fn make_order(&self, order: NewOrder) -> Result<Order, StoreError> {
+        let NewOrder { terms, request_key } = order;
+        let order = Order { progress: OrderProgress::new(terms.exact_amount_lane), terms };
+        let refused = match self.insert_order(&order, request_key.as_deref()).await {
+            Ok(()) => return Ok(order),
+            Err(refused) => refused,
+        };
+        let may_be_repeated = matches!(
+            refused.kind,
+            StoreErrorKind::QuoteUsed | StoreErrorKind::SlotTaken | StoreErrorKind::Exists(_)
+        );
+        let Some(request_key) = request_key.filter(|_| may_be_repeated) else {
+            return Err(refused);
+        };
+        let single = self.hot(refused.act);
+        let wrong = wrong(single.act);
+        let Some(row) = single.row(sqlx::query(BY_REQUEST).bind(request_key)).await? else {
+            return Err(refused);
+        };
+        let known = codec::order(&row).map_err(&wrong)?;
+        let is_same = known.terms.quote == order.terms.quote
+            && known.terms.account == order.terms.account
+            && known.terms.asset == order.terms.asset;
+        if is_same { Ok(known) } else { Err(wrong(StoreErrorKind::Exists("request key"))) }
+    }
+
+    async fn insert_order(
+        &self,
+        order: &Order,
+        request_key: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let single = self.hot("create an order");
+        let Order { terms, progress } = order;
+        let query = sqlx::query(MAKE)
+            .bind(terms.id.uuid())
+            .bind(terms.account.as_str())
+            .bind(terms.quote.uuid())
+            .bind(request_key)
+            .bind(chain(terms.asset.chain_id).map_err(wrong(single.act))?)
+            .bind(terms.asset.contract.to_vec())
+            .bind(i16::from(terms.decimals))
+            .bind(terms.treasury.to_vec())
+            .bind(terms.reference.bytes().to_vec())
+            .bind(units(terms.due_base_units))
+            .bind(units(terms.list_base_units))
+            .bind(units(terms.tolerance_base_units))
+            .bind(terms.credits.micros())
+            .bind(terms.price.to_string())
+            .bind(terms.rate.to_string())
+            .bind(terms.exact_amount_lane)
+            .bind(terms.created_at.micros())
+            .bind(terms.deadline.micros())
+            .bind(i64::from(terms.grace_seconds))
+            .bind(i32::from(terms.credits_valid_days))
+            .bind(terms.in_time_until().micros())
+            .bind(progress.state.as_str())
+            .bind(units(progress.received_base_units))
+            .bind(progress.credited.micros())
+            .bind(progress.closed)
+            .bind(progress.slot_held);
+        single.run(query).await.map(drop)
+    }
+
+    pub(crate) async fn one_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        let single = self.hot("read an order");
+        let row = single.row(sqlx::query(BY_ID).bind(id.uuid())).await?;
+        row.as_ref().map(codec::order).transpose().map_err(wrong(single.act))
+    }
+
+    pub(crate) async fn list_orders(
+        &self,
+        filter: OrderFilter,
+        page: Page,
+    ) -> Result<Vec<(i64, Order)>, StoreError> {
+        let single = self.hot("list orders");
+        let before = page.after.unwrap_or(i64::MAX);
+        let limit = i64::from(page.limit);
+        let query = match &filter.account {
+            None => sqlx::query(LIST).bind(before).bind(limit),
+            Some(account) => {
+                sqlx::query(LIST_OF_ACCOUNT).bind(before).bind(limit).bind(account.as_str())
+            }
+        };
+        let rows = single.rows(query).await?;
+        all(&rows, |row| Ok((Fields(row).get("position")?, codec::order(row)?)))
+            .map_err(wrong(single.act))
+    }
+
+    pub(crate) async fn count_held_slots(
+        &self,
+        asset: AssetId,
+        treasury: Address,
+    ) -> Result<u64, StoreError> {
+        let single = self.hot("count held slots");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(HELD)
+            .bind(chain(asset.chain_id).map_err(&wrong)?)
+            .bind(asset.contract.to_vec())
+            .bind(treasury.to_vec());
+        let row = single.row(query).await?;
+        row.map_or(Ok(0), |row| Fields(&row).narrow("held")).map_err(&wrong)
+    }
+}

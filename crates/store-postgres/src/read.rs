@@ -1,0 +1,372 @@
+//! Reads for people, programs and checks.
+//!
+//! Each is one consistent answer; pages are found through an index, from a position on, never by an offset.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use inspay_ledger::{Entry, Event, Lot};
+use inspay_ports::{
+    AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
+    SystemBalance, TransferFilter, TransferTotals, TransferView,
+};
+use inspay_primitives::{AccountId, Address, AssetId, TransferId};
+use sqlx::{Row as _, postgres::PgRow};
+
+use crate::{
+    codec::{self, Fields, Read, all, lot_columns, transfer_columns, transfer_with_settlement},
+    columns::{chain, height},
+    error::{failed, wrong},
+    laws, schema,
+    session::Statement,
+    store::PostgresStore,
+};
+
+const TRANSFER: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.id = $1",
+);
+
+/// The rest of every list of transfers: the filters that did not choose the rows, and the page.
+macro_rules! transfer_page {
+    () => {
+        " t.position < $1 \
+         AND ($3::bytea IS NULL OR t.tx_hash = $3) \
+         AND ($4::uuid IS NULL OR s.order_id = $4) \
+         AND ($5::text IS NULL OR EXISTS (\
+             SELECT 1 FROM orders o WHERE o.id = s.order_id AND o.account = $5)) \
+         AND (NOT $6::boolean OR s.kind = 'suspense') \
+         ORDER BY t.position DESC LIMIT $2"
+    };
+}
+
+const TRANSFERS: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE",
+    transfer_page!(),
+);
+
+const TRANSFERS_IN_TX: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.tx_hash = $3 AND",
+    transfer_page!(),
+);
+
+const TRANSFERS_OF_ORDER: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM settlement s JOIN transfer t \
+     ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE s.order_id = $4 AND",
+    transfer_page!(),
+);
+
+const TRANSFERS_OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM orders owned JOIN settlement s ON s.order_id = owned.id JOIN transfer t \
+     ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE owned.account = $5 AND",
+    transfer_page!(),
+);
+
+const TRANSFERS_IN_SUSPENSE: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM settlement s JOIN transfer t \
+     ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE s.kind = 'suspense' AND",
+    transfer_page!(),
+);
+
+const LOTS: &str = concat!(
+    "SELECT ",
+    lot_columns!(),
+    " FROM lot l WHERE l.account = $1 AND l.credits_left > 0 \
+     ORDER BY l.expires_at, l.entry_seq, l.lot_index",
+);
+
+const ACCOUNT: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
+     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     WHERE a.id = $1";
+
+const ACCOUNTS: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
+     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     WHERE a.id > $1 ORDER BY a.id LIMIT $2";
+
+/// Whole entries only: a page that ends inside one would lose its other lines.
+const HISTORY: &str = "SELECT e.seq, e.kind, e.event_at, e.booked_at, p.side, p.quantity::bigint AS credits, \
+         e.order_id, e.transfer_id \
+     FROM (SELECT entry_seq, line, side, quantity FROM posting \
+         WHERE listed AND entry_seq < $2 AND account_number = (\
+             SELECT number FROM book_account WHERE account = $1 AND unit = 'credits') \
+         ORDER BY entry_seq DESC FETCH FIRST $3 ROWS WITH TIES) AS p \
+     JOIN entry e ON e.seq = p.entry_seq ORDER BY e.seq DESC, p.line";
+
+const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, \
+     snapshot::text AS snapshot FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, \
+     snapshot::text AS snapshot FROM event WHERE account = $3 AND seq > $1 ORDER BY seq LIMIT $2";
+
+const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
+     previous_hash, hash FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
+
+const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, \
+         p.quantity::text AS quantity \
+     FROM posting p JOIN book_account b ON b.number = p.account_number \
+     WHERE p.entry_seq BETWEEN $1 AND $2 ORDER BY p.entry_seq, p.line";
+
+const LOTS_OF_ENTRIES: &str = concat!(
+    "SELECT ",
+    lot_columns!(),
+    " FROM lot l WHERE l.entry_seq BETWEEN $1 AND $2 ORDER BY l.entry_seq, l.lot_index",
+);
+
+/// `account;` is the text right after all that begin with `account:`.
+const BALANCES: &str = "SELECT number, account, unit, debits::text AS debits, credits::text AS credits \
+     FROM book_account WHERE $1 OR account < 'account:' OR account >= 'account;' ORDER BY account, unit";
+
+const TOTALS: &str = "SELECT \
+     COALESCE(SUM(base_units) FILTER (WHERE direction = 'in'), 0)::text AS in_base_units, \
+     COALESCE(SUM(base_units) FILTER (WHERE direction = 'out'), 0)::text AS out_base_units, \
+     COUNT(*) AS transfers, \
+     COUNT(*) FILTER (WHERE NOT settled) AS unsettled, \
+     COALESCE(SUM(base_units) FILTER (WHERE direction = 'in' AND NOT settled), 0)::text AS unsettled_in, \
+     COALESCE(SUM(base_units) FILTER (WHERE direction = 'out' AND NOT settled), 0)::text AS unsettled_out \
+     FROM transfer WHERE chain_id = $1 AND token = $2 AND treasury = $3 AND canonical AND block_number <= $4";
+
+#[async_trait]
+impl ReadStore for PostgresStore {
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError> {
+        let single = self.hot("read a transfer");
+        let row = single.row(sqlx::query(TRANSFER).bind(id.digest().to_vec())).await?;
+        row.as_ref().map(view).transpose().map_err(wrong(single.act))
+    }
+
+    async fn transfers(
+        &self,
+        filter: TransferFilter,
+        page: Page,
+    ) -> Result<Vec<TransferView>, StoreError> {
+        let single = self.hot("list transfers");
+        let rows = single.rows(list(&filter, page)).await?;
+        all(&rows, view).map_err(wrong(single.act))
+    }
+
+    async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError> {
+        let single = self.hot("list lots");
+        let rows = single.rows(sqlx::query(LOTS).bind(account.as_str())).await?;
+        all(&rows, codec::lot).map_err(wrong(single.act))
+    }
+
+    async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError> {
+        let single = self.hot("read an account");
+        let row = single.row(sqlx::query(ACCOUNT).bind(account.as_str())).await?;
+        row.as_ref().map(summary).transpose().map_err(wrong(single.act))
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        let single = self.hot("list accounts");
+        // The empty text sorts before every name.
+        let after = after.as_ref().map_or("", AccountId::as_str);
+        let query = sqlx::query(ACCOUNTS).bind(after).bind(i64::from(limit));
+        all(&single.rows(query).await?, summary).map_err(wrong(single.act))
+    }
+
+    async fn history(
+        &self,
+        account: &AccountId,
+        page: Page,
+    ) -> Result<Vec<HistoryLine>, StoreError> {
+        let single = self.hot("read a history");
+        let query = sqlx::query(HISTORY)
+            .bind(format!("account:{account}"))
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(i64::from(page.limit));
+        all(&single.rows(query).await?, history_line).map_err(wrong(single.act))
+    }
+
+    async fn events(
+        &self,
+        account: Option<&AccountId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let single = self.hot("read events");
+        let limit = i64::from(limit);
+        let query = match account {
+            None => sqlx::query(EVENTS).bind(after).bind(limit),
+            Some(account) => {
+                sqlx::query(EVENTS_OF_ACCOUNT).bind(after).bind(limit).bind(account.as_str())
+            }
+        };
+        all(&single.rows(query).await?, codec::event).map_err(wrong(single.act))
+    }
+
+    async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let single = self.hot("read entries");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(ENTRIES).bind(after).bind(i64::from(limit));
+        let mut entries = all(&single.rows(query).await?, codec::entry).map_err(&wrong)?;
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(entries);
+        };
+        let (first, last) = (first.seq, last.seq);
+        // Entries, postings and grants never change, so three statements read one state.
+        let postings = single.rows(sqlx::query(POSTINGS).bind(first).bind(last)).await?;
+        let lots = single.rows(sqlx::query(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
+        fill(&mut entries, &postings, &lots).map_err(&wrong)?;
+        Ok(entries)
+    }
+
+    async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError> {
+        let single = self.cold("read balances");
+        let rows = single.rows(sqlx::query(BALANCES).bind(with_accounts)).await?;
+        all(&rows, |row| {
+            let ((account, unit), sums) = codec::balance(row)?;
+            Ok(SystemBalance { account, unit, debits: sums.debits, credits: sums.credits })
+        })
+        .map_err(wrong(single.act))
+    }
+
+    async fn transfer_totals(
+        &self,
+        asset: AssetId,
+        treasury: Address,
+        up_to: u64,
+    ) -> Result<TransferTotals, StoreError> {
+        let single = self.cold("sum transfers");
+        let wrong = wrong(single.act);
+        let query = sqlx::query(TOTALS)
+            .bind(chain(asset.chain_id).map_err(&wrong)?)
+            .bind(asset.contract.to_vec())
+            .bind(treasury.to_vec())
+            .bind(height(up_to));
+        let row = single.row(query).await?;
+        row.map_or(Ok(TransferTotals::default()), |row| totals(Fields(&row))).map_err(&wrong)
+    }
+
+    async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError> {
+        let single = self.cold("check the laws");
+        let mut broken = Vec::new();
+        for (law, query) in laws::LAWS {
+            for row in single.rows(sqlx::query(query)).await? {
+                let row = row.try_get("broken").map_err(failed(single.act))?;
+                broken.push(LawViolation { law, row });
+            }
+        }
+        Ok(broken)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.cold("reach the database").row(sqlx::query("SELECT 1")).await.map(drop)
+    }
+
+    async fn schema_versions(&self) -> Result<(i64, i64), StoreError> {
+        let mut connection = self.reads().acquire().await.map_err(failed("read the schema"))?;
+        Ok((schema::newest_applied(&mut connection).await?, schema::NEWEST))
+    }
+}
+
+/// The list's statement: the filter that finds the fewest rows chooses the index.
+fn list(filter: &TransferFilter, page: Page) -> Statement<'static> {
+    let statement = if filter.tx_hash.is_some() {
+        TRANSFERS_IN_TX
+    } else if filter.order.is_some() {
+        TRANSFERS_OF_ORDER
+    } else if filter.account.is_some() {
+        TRANSFERS_OF_ACCOUNT
+    } else if filter.suspense_only {
+        TRANSFERS_IN_SUSPENSE
+    } else {
+        TRANSFERS
+    };
+    sqlx::query(statement)
+        .bind(page.after.unwrap_or(i64::MAX))
+        .bind(i64::from(page.limit))
+        .bind(filter.tx_hash.map(|hash| hash.to_vec()))
+        .bind(filter.order.map(|order| order.uuid()))
+        .bind(filter.account.as_ref().map(|account| account.as_str().to_owned()))
+        .bind(filter.suspense_only)
+}
+
+fn view(row: &PgRow) -> Read<TransferView> {
+    let fields = Fields(row);
+    let record = codec::transfer_record(row)?;
+    Ok(TransferView {
+        position: fields.get("position")?,
+        id: fields.transfer_id("id")?,
+        transfer: record.transfer,
+        canonical: record.canonical,
+        generation: record.generation,
+        settlement: record.settlement,
+    })
+}
+
+fn summary(row: &PgRow) -> Read<AccountSummary> {
+    let fields = Fields(row);
+    Ok(AccountSummary {
+        account: fields.account("id")?,
+        created_at: fields.time("created_at")?,
+        posted: fields.credits("posted")?,
+    })
+}
+
+fn history_line(row: &PgRow) -> Read<HistoryLine> {
+    let fields = Fields(row);
+    Ok(HistoryLine {
+        entry_seq: fields.get("seq")?,
+        kind: fields.entry_kind("kind")?,
+        event_at: fields.time("event_at")?,
+        booked_at: fields.time("booked_at")?,
+        side: fields.side("side")?,
+        credits: fields.credits("credits")?,
+        order: fields.optional_order("order_id")?,
+        transfer: fields.optional_transfer_id("transfer_id")?,
+    })
+}
+
+fn totals(fields: Fields<'_>) -> Read<TransferTotals> {
+    Ok(TransferTotals {
+        in_base_units: fields.units("in_base_units")?,
+        out_base_units: fields.units("out_base_units")?,
+        count: fields.narrow("transfers")?,
+        unsettled_count: fields.narrow("unsettled")?,
+        unsettled_in_base_units: fields.units("unsettled_in")?,
+        unsettled_out_base_units: fields.units("unsettled_out")?,
+    })
+}
+
+/// Puts postings, and lots as they were granted, into their entries.
+fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow]) -> Read<()> {
+    let mut places: HashMap<i64, &mut Entry> =
+        entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
+    let nowhere =
+        |seq: i64| StoreErrorKind::Corrupt(format!("a row of entry {seq}, which is not there"));
+    for row in postings {
+        let seq: i64 = Fields(row).get("entry_seq")?;
+        let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        entry.postings.push(codec::posting(row)?);
+    }
+    for row in lots {
+        let lot = codec::lot(row)?;
+        let seq = lot.id.entry_seq;
+        let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        entry.lots.push(Lot { left: lot.granted, ..lot });
+    }
+    Ok(())
+}

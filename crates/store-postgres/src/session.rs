@@ -1,0 +1,67 @@
+//! A unit of work: one connection, one commit, every round trip counted.
+//!
+//! Never commits by itself: a session that is dropped has changed nothing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use inspay_ports::StoreError;
+use sqlx::{
+    PgPool, Postgres, Transaction,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+
+use crate::error::failed;
+
+/// A statement with its values bound.
+pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// An open unit of work.
+pub(crate) struct Session {
+    inner: Transaction<'static, Postgres>,
+    round_trips: Arc<AtomicU64>,
+    pub(crate) act: &'static str,
+}
+
+impl Session {
+    pub(crate) async fn begin(
+        pool: &PgPool,
+        round_trips: Arc<AtomicU64>,
+        act: &'static str,
+    ) -> Result<Self, StoreError> {
+        round_trips.fetch_add(1, Ordering::Relaxed);
+        let inner = pool.begin().await.map_err(failed(act))?;
+        Ok(Self { inner, round_trips, act })
+    }
+
+    /// The rows of one statement.
+    pub(crate) async fn rows(
+        &mut self,
+        statement: Statement<'_>,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+        statement.fetch_all(&mut *self.inner).await.map_err(failed(self.act))
+    }
+
+    /// Runs one statement; how many rows it changed.
+    pub(crate) async fn run(&mut self, statement: Statement<'_>) -> Result<u64, StoreError> {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+        let done = statement.execute(&mut *self.inner).await.map_err(failed(self.act))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+        self.inner.commit().await.map_err(failed(self.act))
+    }
+
+    /// Lets go of everything, unchanged.
+    pub(crate) async fn abandon(self) -> Result<(), StoreError> {
+        self.round_trips.fetch_add(1, Ordering::Relaxed);
+        self.inner.rollback().await.map_err(failed(self.act))
+    }
+}

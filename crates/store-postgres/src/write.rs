@@ -1,0 +1,279 @@
+//! Writes what a batch decided: two statements, each with one bulk write per table.
+//!
+//! Never reads back what it writes: sums, hashes and numbers were made by the ledger.
+
+use inspay_ledger::{BatchRows, BookAccount, Entry, Head};
+use inspay_ports::StoreError;
+use sqlx::types::Uuid;
+
+use crate::{
+    columns::units,
+    error::wrong,
+    session::{Session, Statement},
+};
+
+/// Accounts, entries, postings, lots, operations, events.
+const WRITE_JOURNAL: &str = "WITH sums AS (\
+         INSERT INTO book_account (number, account, unit, debits, credits) \
+         SELECT number, account, unit, debits::numeric, credits::numeric \
+         FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) \
+         AS row(number, account, unit, debits, credits) \
+         ON CONFLICT (number) DO UPDATE SET debits = EXCLUDED.debits, credits = EXCLUDED.credits), \
+     entries AS (\
+         INSERT INTO entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
+             previous_hash, hash) \
+         SELECT * FROM UNNEST($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], \
+             $11::bytea[], $12::uuid[], $13::bigint[], $14::bytea[], $15::bytea[])), \
+     postings AS (\
+         INSERT INTO posting (entry_seq, line, account_number, side, quantity, listed) \
+         SELECT entry_seq, line, account_number, side, quantity::numeric, listed \
+         FROM UNNEST($16::bigint[], $17::smallint[], $18::bigint[], $19::text[], $20::text[], $21::boolean[]) \
+         AS row(entry_seq, line, account_number, side, quantity, listed)), \
+     operations AS (\
+         INSERT INTO operation (key, fingerprint, entry_seq, done_at) \
+         SELECT * FROM UNNEST($22::text[], $23::bytea[], $24::bigint[], $25::bigint[])) \
+     INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
+     SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot::json \
+     FROM UNNEST($26::bigint[], $27::text[], $28::text[], $29::uuid[], $30::bytea[], $31::bigint[], \
+         $32::bigint[], $33::text[]) \
+     AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot)";
+
+/// Settlements, reversals, lots, and what changes on transfers, orders and the head. Whether an order's slot is held
+/// is not the ledger's to say.
+const WRITE_MARKS: &str = "WITH settled AS (\
+         INSERT INTO settlement (transfer_id, generation, kind, order_id, evidence, suspense, ignored, \
+             candidates, base_units, credits, usd_value, block_hash, entry_seq, settled_at) \
+         SELECT transfer_id, generation, kind, order_id, evidence, suspense, ignored, \
+             candidates::uuid[], base_units::numeric, credits, usd_value::numeric, block_hash, entry_seq, settled_at \
+         FROM UNNEST($1::bytea[], $2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], \
+             $8::text[], $9::text[], $10::bigint[], $11::text[], $12::bytea[], $13::bigint[], $14::bigint[]) \
+         AS row(transfer_id, generation, kind, order_id, evidence, suspense, ignored, \
+             candidates, base_units, credits, usd_value, block_hash, entry_seq, settled_at)), \
+     reversed AS (\
+         INSERT INTO reversal (transfer_id, generation, entry_seq, reversed_at) \
+         SELECT * FROM UNNEST($15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[])), \
+     granted AS (\
+         INSERT INTO lot (entry_seq, lot_index, account, source, order_id, transfer_id, granted, \
+             credits_left, granted_at, expires_at, paid) \
+         SELECT entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
+             granted_at, expires_at, paid::numeric \
+         FROM UNNEST($19::bigint[], $20::smallint[], $21::text[], $22::text[], $23::uuid[], $24::bytea[], \
+             $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[]) \
+         AS row(entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
+             granted_at, expires_at, paid)), \
+     taken AS (\
+         UPDATE lot l SET credits_left = row.credits_left \
+         FROM UNNEST($30::bigint[], $31::smallint[], $32::bigint[]) AS row(entry_seq, lot_index, credits_left) \
+         WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index), \
+     marked AS (\
+         UPDATE transfer t SET generation = row.generation, \
+             settled_base_units = row.settled_base_units::numeric, \
+             reference_read = t.reference_read OR row.reference_read, \
+             reference = CASE WHEN row.reference_read THEN row.reference ELSE t.reference END \
+         FROM UNNEST($33::bytea[], $34::bigint[], $35::text[], $36::boolean[], $37::bytea[]) \
+         AS row(id, generation, settled_base_units, reference_read, reference) \
+         WHERE t.id = row.id), \
+     progressed AS (\
+         UPDATE orders o SET state = row.state, received_base_units = row.received_base_units::numeric, \
+             credited = row.credited, closed = row.closed \
+         FROM UNNEST($38::uuid[], $39::text[], $40::text[], $41::bigint[], $42::boolean[]) \
+         AS row(id, state, received_base_units, credited, closed) \
+         WHERE o.id = row.id) \
+     UPDATE ledger_head SET entry_seq = $43, entry_hash = $44, event_seq = $45, account_number = $46, \
+         booked_at = $47 WHERE $43 IS NOT NULL";
+
+/// Writes the rows of one batch.
+pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    let journal = journal(session.act, rows)?;
+    session.run(journal).await?;
+    session.run(marks(rows)).await?;
+    Ok(())
+}
+
+fn journal(act: &'static str, rows: &BatchRows) -> Result<Statement<'static>, StoreError> {
+    let statement = bind_balances(sqlx::query(WRITE_JOURNAL), rows);
+    let statement = bind_entries(statement, &rows.entries);
+    let statement = bind_postings(act, statement, &rows.entries)?;
+    let operations = &rows.operations;
+    let statement = statement
+        .bind(operations.iter().map(|row| row.key.as_str()).collect::<Vec<_>>())
+        .bind(operations.iter().map(|row| row.fingerprint.as_slice()).collect::<Vec<_>>())
+        .bind(operations.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
+        .bind(operations.iter().map(|row| row.done_at.micros()).collect::<Vec<_>>());
+    bind_events(act, statement, rows)
+}
+
+fn bind_balances(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
+    let balances = &rows.balances;
+    statement
+        .bind(balances.iter().map(|(_, _, sums, _)| sums.number).collect::<Vec<_>>())
+        .bind(balances.iter().map(|(account, ..)| account.to_string()).collect::<Vec<_>>())
+        .bind(balances.iter().map(|(_, unit, ..)| unit.to_string()).collect::<Vec<_>>())
+        .bind(balances.iter().map(|(_, _, sums, _)| units(sums.debits)).collect::<Vec<_>>())
+        .bind(balances.iter().map(|(_, _, sums, _)| units(sums.credits)).collect::<Vec<_>>())
+}
+
+fn bind_entries(statement: Statement<'static>, entries: &[Entry]) -> Statement<'static> {
+    statement
+        .bind(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.kind.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.operation.as_str()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.event_at.micros()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.booked_at.micros()).collect::<Vec<_>>())
+        .bind(
+            entries
+                .iter()
+                .map(|entry| entry.transfer.as_ref().map(|id| id.digest().as_slice()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(entries.iter().map(|entry| entry.order.map(|id| id.uuid())).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.reverses).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.previous_hash.as_slice()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.hash.as_slice()).collect::<Vec<_>>())
+}
+
+fn bind_postings(
+    act: &'static str,
+    statement: Statement<'static>,
+    entries: &[Entry],
+) -> Result<Statement<'static>, StoreError> {
+    let count = entries.iter().map(|entry| entry.postings.len()).sum();
+    let mut seqs: Vec<i64> = Vec::with_capacity(count);
+    let mut lines: Vec<i16> = Vec::with_capacity(count);
+    let mut accounts: Vec<i64> = Vec::with_capacity(count);
+    let mut sides: Vec<&'static str> = Vec::with_capacity(count);
+    let mut quantities: Vec<String> = Vec::with_capacity(count);
+    let mut listed: Vec<bool> = Vec::with_capacity(count);
+    for entry in entries {
+        for (line, posting) in entry.postings.iter().enumerate() {
+            seqs.push(entry.seq);
+            lines.push(i16::try_from(line).map_err(|_| {
+                let why = format!("entry {} has more lines than can be numbered", entry.seq);
+                wrong(act)(inspay_ports::StoreErrorKind::Refused(why))
+            })?);
+            accounts.push(posting.account_number);
+            sides.push(posting.side.as_str());
+            quantities.push(units(posting.quantity));
+            listed.push(matches!(posting.account, BookAccount::Account(_)));
+        }
+    }
+    Ok(statement.bind(seqs).bind(lines).bind(accounts).bind(sides).bind(quantities).bind(listed))
+}
+
+fn bind_events(
+    act: &'static str,
+    statement: Statement<'static>,
+    rows: &BatchRows,
+) -> Result<Statement<'static>, StoreError> {
+    let events = &rows.events;
+    let snapshots: Vec<String> = events
+        .iter()
+        .map(|event| serde_json::to_string(&event.snapshot))
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(act)(inspay_ports::StoreErrorKind::Refused(error.to_string())))?;
+    Ok(statement
+        .bind(events.iter().map(|event| event.seq).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())
+        .bind(
+            events
+                .iter()
+                .map(|event| event.account.as_ref().map(inspay_primitives::AccountId::as_str))
+                .collect::<Vec<_>>(),
+        )
+        .bind(events.iter().map(|event| event.order.map(|id| id.uuid())).collect::<Vec<_>>())
+        .bind(
+            events
+                .iter()
+                .map(|event| event.transfer.as_ref().map(|id| id.digest().as_slice()))
+                .collect::<Vec<_>>(),
+        )
+        .bind(events.iter().map(|event| event.entry_seq).collect::<Vec<_>>())
+        .bind(events.iter().map(|event| event.created_at.micros()).collect::<Vec<_>>())
+        .bind(snapshots))
+}
+
+fn marks(rows: &BatchRows) -> Statement<'static> {
+    let statement = bind_settlements(sqlx::query(WRITE_MARKS), rows);
+    let reversals = &rows.reversals;
+    let statement = statement
+        .bind(reversals.iter().map(|row| row.transfer.digest().as_slice()).collect::<Vec<_>>())
+        .bind(reversals.iter().map(|row| i64::from(row.generation)).collect::<Vec<_>>())
+        .bind(reversals.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
+        .bind(reversals.iter().map(|row| row.reversed_at.micros()).collect::<Vec<_>>());
+    let statement = bind_lots(statement, rows);
+    let statement = bind_transfers(statement, rows);
+    let orders = &rows.orders;
+    let statement = statement
+        .bind(orders.iter().map(|(id, _)| id.uuid()).collect::<Vec<Uuid>>())
+        .bind(orders.iter().map(|(_, now)| now.state.as_str()).collect::<Vec<_>>())
+        .bind(orders.iter().map(|(_, now)| units(now.received_base_units)).collect::<Vec<_>>())
+        .bind(orders.iter().map(|(_, now)| now.credited.micros()).collect::<Vec<_>>())
+        .bind(orders.iter().map(|(_, now)| now.closed).collect::<Vec<_>>());
+    bind_head(statement, rows.head.as_ref())
+}
+
+fn bind_settlements(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
+    let settled = &rows.settlements;
+    let candidates = settled.iter().map(|row| {
+        let ids: Vec<String> = row.candidates.iter().map(|id| id.uuid().to_string()).collect();
+        format!("{{{}}}", ids.join(","))
+    });
+    statement
+        .bind(settled.iter().map(|row| row.transfer.digest().as_slice()).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| i64::from(row.generation)).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.order.map(|id| id.uuid())).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.evidence.map(|why| why.as_str())).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.suspense.map(|why| why.as_str())).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.ignored.map(|why| why.as_str())).collect::<Vec<_>>())
+        .bind(candidates.collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| units(row.base_units)).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.credits.micros()).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.value.map(|usd| usd.to_string())).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.block_hash.as_slice()).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
+        .bind(settled.iter().map(|row| row.settled_at.micros()).collect::<Vec<_>>())
+}
+
+fn bind_lots(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
+    let lots = &rows.new_lots;
+    let transfers = lots.iter().map(|lot| lot.transfer.as_ref().map(|id| id.digest().as_slice()));
+    let taken = &rows.lots_left;
+    statement
+        .bind(lots.iter().map(|lot| lot.id.entry_seq).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.id.index).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.account.as_str()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.source.as_str()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.order.map(|id| id.uuid())).collect::<Vec<_>>())
+        .bind(transfers.collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.granted.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.left.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.granted_at.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.expires_at.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.paid.map(|usd| usd.to_string())).collect::<Vec<_>>())
+        .bind(taken.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
+        .bind(taken.iter().map(|(id, _)| id.index).collect::<Vec<_>>())
+        .bind(taken.iter().map(|(_, left)| left.micros()).collect::<Vec<_>>())
+}
+
+fn bind_transfers(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
+    let marks = &rows.transfers;
+    let references = marks
+        .iter()
+        .map(|mark| mark.reference.flatten().map(|reference| reference.bytes().to_vec()));
+    statement
+        .bind(marks.iter().map(|mark| mark.transfer.digest().as_slice()).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| i64::from(mark.generation)).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.settled_base_units.map(units)).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.reference.is_some()).collect::<Vec<_>>())
+        .bind(references.collect::<Vec<_>>())
+}
+
+fn bind_head(statement: Statement<'static>, head: Option<&Head>) -> Statement<'static> {
+    statement
+        .bind(head.map(|head| head.entry_seq))
+        .bind(head.map(|head| head.entry_hash.to_vec()))
+        .bind(head.map(|head| head.event_seq))
+        .bind(head.map(|head| head.account_number))
+        .bind(head.map(|head| head.booked_at.micros()))
+}
