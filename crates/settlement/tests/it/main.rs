@@ -1,0 +1,5 @@
+//! Attribution and planning by table.
+
+mod attribution;
+mod planning;
+mod support;
