@@ -50,9 +50,9 @@ const FLIP_ORPHANED: &str = "WITH gone AS (\
 
 /// Takes back observations of transfers that are now seen elsewhere though their block did not leave.
 const FLIP_MOVED: &str = "UPDATE observation o SET canonical = FALSE \
-     FROM UNNEST($2::bytea[], $3::bigint[]) AS moved(block_hash, log_index) \
+     FROM UNNEST($2::bytea[], $3::bigint[], $4::bytea[]) AS moved(block_hash, log_index, transfer_id) \
      WHERE o.chain_id = $1 AND o.block_hash = moved.block_hash AND o.log_index = moved.log_index \
-     AND o.canonical";
+     AND o.transfer_id = moved.transfer_id AND o.canonical";
 
 /// Adds blocks to the window and drops what has left it.
 const RECORD_BLOCKS: &str = "WITH pruned AS (\
@@ -74,7 +74,7 @@ const RECORD_TRANSFERS: &str = "WITH seen AS (\
      observed AS (\
          INSERT INTO observation (chain_id, block_hash, log_index, transfer_id, canonical) \
          SELECT chain_id, block_hash, log_index, id, TRUE FROM seen \
-         ON CONFLICT (chain_id, block_hash, log_index) DO UPDATE SET canonical = TRUE \
+         ON CONFLICT (chain_id, block_hash, log_index, transfer_id) DO UPDATE SET canonical = TRUE \
          WHERE NOT observation.canonical) \
      INSERT INTO transfer AS t (id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, \
          base_units, block_number, block_hash, block_time, log_index, reference_read, reference, canonical) \
@@ -249,6 +249,7 @@ async fn replace_transfers(
         .collect();
     let mut moved_hashes: Vec<Vec<u8>> = Vec::new();
     let mut moved_indexes: Vec<i64> = Vec::new();
+    let mut moved_ids: Vec<Vec<u8>> = Vec::new();
     for row in &locked {
         let place = place(Fields(row)).map_err(&wrong)?;
         let is_elsewhere =
@@ -256,11 +257,15 @@ async fn replace_transfers(
         if place.canonical && is_elsewhere && !orphaned.contains(&place.block_hash) {
             moved_hashes.push(place.block_hash.to_vec());
             moved_indexes.push(place.log_index);
+            moved_ids.push(place.id.digest().to_vec());
         }
     }
     if !moved_hashes.is_empty() {
-        let flip =
-            sqlx::query(FLIP_MOVED).bind(chain_number).bind(&moved_hashes).bind(&moved_indexes);
+        let flip = sqlx::query(FLIP_MOVED)
+            .bind(chain_number)
+            .bind(&moved_hashes)
+            .bind(&moved_indexes)
+            .bind(&moved_ids);
         session.run(flip).await?;
     }
     record_transfers(session, &columns).await

@@ -19,9 +19,11 @@ mod rates;
 mod read;
 mod sale;
 mod schema;
+mod scratch;
 mod session;
 mod store;
 mod write;
 
 pub use books::TRANSACT_ROUND_TRIPS_MAX;
+pub use scratch::{create_scratch_database, drop_scratch_database};
 pub use store::{PostgresOptions, PostgresStore};
