@@ -133,7 +133,7 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Rows that break a constraint are refused whole, with an error that is not transient. The constraints: one row
     /// per operation key, entry number, event number, account and unit, lot; one settlement and one reversal per transfer
     /// and generation; a reversal takes back a settlement; a generation above zero is settled only once the one before it
-    /// is taken back.
+    /// is taken back. Whether an order's slot is held is not the books' to change: it stays as it is.
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError>;
 
     /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`.

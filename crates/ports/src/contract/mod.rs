@@ -4,3 +4,4 @@
 
 pub mod samples;
 pub mod store;
+pub mod teller;

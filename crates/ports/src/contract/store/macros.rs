@@ -53,6 +53,25 @@ macro_rules! store_contract {
                 of_many_claims_one_is_fresh
                 texts_are_kept_byte_for_byte
             }
+            books {
+                a_batch_is_written_whole
+                an_empty_batch_writes_nothing
+                a_decision_sees_what_its_operations_touch
+                the_same_operation_again_finds_its_outcome
+                a_refused_operation_stops_none_of_its_batch
+                every_kind_of_settlement_reads_back
+                an_order_that_ended_short_is_closed
+                what_left_the_chain_is_taken_back_and_settled_again
+                what_a_batch_learned_of_calldata_is_kept
+                rows_that_break_a_constraint_leave_nothing
+                writers_at_once_lose_nothing
+                the_same_operation_at_once_is_done_once
+                the_follower_and_the_books_do_not_overtake_each_other
+                a_batch_of_thousands_is_one_commit
+                balances_hold_every_uint256
+                a_batch_does_not_move_a_slot
+                operation_keys_and_names_differ_by_any_byte
+            }
         }
     };
     (@facts $open:expr; $($group:ident { $($fact:ident)* })*) => {

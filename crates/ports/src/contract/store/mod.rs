@@ -1,5 +1,6 @@
 //! The facts of the store port. [`crate::store_contract!`] makes a test of each.
 
+pub mod books;
 pub mod follow;
 mod macros;
 mod picture;
