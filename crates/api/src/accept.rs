@@ -181,3 +181,167 @@ pub(crate) async fn create(
 pub(crate) fn request_key(scope: B256, key: &str) -> String {
     format!("{}/{key}", hex::encode(scope))
 }
+
+#[cfg(test)]
+mod tests {
+    use inspay_ports::{SaleStore, fake::FakeStore};
+    use inspay_primitives::{
+        Address, Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, OrderState,
+    };
+    use inspay_quoting::{
+        AssetInput, Catalog, GasRefusal, Purchase, QuoteRequest, RateQuote, quote,
+    };
+
+    use super::*;
+
+    const ASSET: AssetId = AssetId { chain_id: ChainId(1), contract: Address::repeat_byte(0x11) };
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().expect("a time")
+    }
+
+    fn now() -> Timestamp {
+        at("2026-03-01T12:00:00Z")
+    }
+
+    /// The starter pack in a token with that many digits, at one dollar.
+    fn quoted(decimals: u8) -> Quote {
+        let asset = Asset { id: ASSET, symbol: "TOK".to_owned(), decimals };
+        let until = now().plus_seconds(600);
+        let rate = RateQuote::new("1".parse().expect("a rate"), "fixed", now(), until);
+        let gas = Err(GasRefusal::FeesUnknown("no node".to_owned()));
+        let request = QuoteRequest {
+            purchase: Purchase::Pack("starter".parse().expect("a pack")),
+            promotion_code: None,
+            holder_balances: std::collections::BTreeMap::new(),
+            payer: None,
+        };
+        let catalog = Catalog::embedded().expect("the embedded catalog");
+        quote(&request, &catalog, &[AssetInput { asset, rate: Ok(rate), gas }], now())
+            .expect("a quote")
+    }
+
+    fn sale(quote: &Quote) -> SaleAsset {
+        SaleAsset {
+            asset: quote.offers[0].asset().clone(),
+            treasury: Address::repeat_byte(0x33),
+            confirmation: ConfirmationPolicy::new(Vec::new(), ConfirmationRule::Depth(1))
+                .expect("a policy"),
+        }
+    }
+
+    /// Accepts a new quote with these choices, one after another.
+    async fn accepted(store: &FakeStore, decimals: u8, choices: &[u64]) -> (Order, usize) {
+        let (quote, quote_id) = (quoted(decimals), QuoteId::generate());
+        let sale = sale(&quote);
+        let acceptance = Acceptance {
+            id: order_id(quote_id, "request"),
+            account: "alice".parse().expect("an account"),
+            quote_id,
+            quote: &quote,
+            offer: choose_offer(&quote, "tok").expect("an offer"),
+            sale: &sale,
+            reference: Reference::generate(),
+            now: now(),
+            head_time: None,
+        };
+        let mut drawn = 0;
+        let choice = || {
+            drawn += 1;
+            U256::from(choices[(drawn - 1) % choices.len()])
+        };
+        let key = quote_id.to_string();
+        let order = create(store, &acceptance, &key, choice).await.expect("an order");
+        (order, drawn)
+    }
+
+    #[tokio::test]
+    async fn another_tail_is_drawn_while_the_amount_is_taken() {
+        let store = FakeStore::new();
+        let (first, _) = accepted(&store, 6, &[7]).await;
+        let (second, drawn) = accepted(&store, 6, &[7, 7, 8]).await;
+        assert_eq!(drawn, 3);
+        assert_ne!(first.terms.due_base_units, second.terms.due_base_units);
+        assert!(second.terms.exact_amount_lane && second.progress.slot_held);
+    }
+
+    #[tokio::test]
+    async fn after_so_many_draws_the_order_goes_without_an_amount_of_its_own() {
+        let store = FakeStore::new();
+        accepted(&store, 6, &[7]).await;
+        let (order, drawn) = accepted(&store, 6, &[7]).await;
+        assert_eq!(drawn, 16);
+        assert!(!order.terms.exact_amount_lane && !order.progress.slot_held);
+        let plain = quoted(6);
+        let offer = choose_offer(&plain, "TOK").expect("an offer");
+        assert_eq!(order.terms.due_base_units, offer.due_base_units);
+        assert_eq!(order.progress.state, OrderState::Open);
+    }
+
+    #[tokio::test]
+    async fn a_token_without_room_for_a_tail_has_no_amounts_of_its_own() {
+        let (order, drawn) = accepted(&FakeStore::new(), 0, &[7]).await;
+        assert_eq!(drawn, 0);
+        assert!(!order.terms.exact_amount_lane);
+    }
+
+    #[tokio::test]
+    async fn a_crowded_lane_is_closed_at_the_first_collision() {
+        let store = FakeStore::new();
+        // A token of four digits has less than a hundred amounts below a cent.
+        let tail = choose_offer(&quoted(4), "TOK").expect("an offer").tail.expect("a tail");
+        for choice in 0..60 {
+            accepted(&store, 4, &[choice]).await;
+        }
+        assert!(is_crowded(&tail, 60), "{tail:?}");
+        let (order, drawn) = accepted(&store, 4, &[1]).await;
+        assert_eq!(drawn, 1);
+        assert!(!order.terms.exact_amount_lane);
+        let held = store.held_slots(ASSET, Address::repeat_byte(0x33)).await.expect("a count");
+        assert!(held <= 60, "{held}");
+    }
+
+    #[test]
+    fn the_same_request_makes_the_same_order_and_any_other_another() {
+        let (one, two) = (QuoteId::generate(), QuoteId::generate());
+        assert_eq!(order_id(one, "a"), order_id(one, "a"));
+        assert_ne!(order_id(one, "a"), order_id(one, "b"));
+        assert_ne!(order_id(one, "a"), order_id(two, "a"));
+        let uuid = order_id(one, "a").uuid();
+        assert_eq!(uuid.get_version_num(), 7);
+        assert_eq!(uuid.as_bytes()[..6], one.uuid().as_bytes()[..6]);
+    }
+
+    #[test]
+    fn the_buyers_time_begins_at_the_later_of_both_clocks() {
+        let quote = quoted(6);
+        let sale = sale(&quote);
+        let deadline = |head_time: Option<&str>| {
+            let acceptance = Acceptance {
+                id: order_id(QuoteId::generate(), "request"),
+                account: "alice".parse().expect("an account"),
+                quote_id: QuoteId::generate(),
+                quote: &quote,
+                offer: choose_offer(&quote, "TOK").expect("an offer"),
+                sale: &sale,
+                reference: Reference::generate(),
+                now: now(),
+                head_time: head_time.map(at),
+            };
+            acceptance.terms(None).deadline.to_string()
+        };
+        assert_eq!(deadline(None), "2026-03-01T12:30:00Z");
+        assert_eq!(deadline(Some("2026-03-01T11:00:00Z")), "2026-03-01T12:30:00Z");
+        assert_eq!(deadline(Some("2026-03-01T13:00:00Z")), "2026-03-01T13:30:00Z");
+    }
+
+    #[test]
+    fn a_quote_can_be_accepted_until_just_before_its_expiry() {
+        let quote = quoted(6);
+        let offer = choose_offer(&quote, "TOK").expect("an offer");
+        let last = Timestamp::from_micros(quote.expires_at.micros() - 1);
+        assert!(check_expiry(&quote, offer, last).is_ok());
+        let problem = check_expiry(&quote, offer, quote.expires_at).expect_err("refused");
+        assert_eq!(problem.code, ProblemCode::QuoteExpired);
+    }
+}

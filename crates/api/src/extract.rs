@@ -2,6 +2,8 @@
 //!
 //! Never guesses: an unknown key or parameter is refused, so that a typing error cannot be a default.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     Json,
     extract::{
@@ -11,7 +13,10 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use inspay_primitives::{Address, IdError};
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::problem::{Problem, ProblemCode};
 
@@ -35,6 +40,10 @@ pub(crate) fn body_too_large() -> Problem {
     )
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enum is not ours and not exhaustive; what is not told apart is a body that cannot be read"
+)]
 fn body_problem(rejection: JsonRejection) -> Problem {
     match rejection {
         JsonRejection::JsonSyntaxError(error) => {
@@ -59,8 +68,32 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(body) = Json::<T>::from_request(request, state).await.map_err(body_problem)?;
+        let body = Json::<ObjectOnly<T>>::from_request(request, state).await;
+        let Json(ObjectOnly(body)) = body.map_err(body_problem)?;
         Ok(Self(body))
+    }
+}
+
+/// A JSON object: a list of values without names would fill the fields of a struct by their order.
+struct ObjectOnly<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for ObjectOnly<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: DeserializeOwned> Visitor<'de> for ObjectVisitor<T> {
+    type Value = ObjectOnly<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(ObjectOnly)
     }
 }
 

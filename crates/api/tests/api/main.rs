@@ -1,0 +1,13 @@
+//! The HTTP surface over the in-memory store: every route, every code, every promise of a header.
+
+mod accounts;
+mod bad_input;
+mod events;
+mod house;
+mod idempotency;
+mod keys;
+mod operations;
+mod orders;
+mod quotes;
+mod streams;
+mod transfers;
