@@ -6,7 +6,7 @@ use std::{any::Any, panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -43,6 +43,13 @@ pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Problem {
     Problem::new(ProblemCode::Internal, "It is in our log under this answer's X-Request-Id.")
 }
 
+/// A method as a label: callers may send any word, and each would be a series of its own.
+fn known_method(method: &Method) -> &str {
+    let known =
+        [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE];
+    if known.contains(method) { method.as_str() } else { "other" }
+}
+
 /// Runs a request inside its span, within its time, and measures it.
 pub(crate) async fn observe(
     State(state): State<ApiState>,
@@ -64,9 +71,8 @@ pub(crate) async fn observe(
         http.path = %request.uri().path(),
     );
     // A POST is bounded where it runs, in its own task; this bound is for what precedes it.
-    let limit = state.parts.timing.request_max.saturating_mul(2);
-    let limit =
-        if method == axum::http::Method::POST { limit } else { state.parts.timing.request_max };
+    let request_max = state.parts.timing.request_max;
+    let limit = if method == Method::POST { request_max.saturating_mul(2) } else { request_max };
     let running = AssertUnwindSafe(tokio::time::timeout(limit, next.run(request))).catch_unwind();
     let mut response = match running.instrument(span.clone()).await {
         Ok(Ok(response)) => response,
@@ -80,12 +86,19 @@ pub(crate) async fn observe(
         let duration_ms = elapsed.as_millis();
         tracing::debug!(http.status = status, duration_ms, "answered");
     });
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    let labels = [
+        ("method", known_method(&method).to_owned()),
+        ("route", route),
+        ("status", status.to_string()),
+    ];
     metrics::counter!("inspay_http_requests_total", &labels).increment(1);
     metrics::histogram!("inspay_http_request_seconds", &labels).record(elapsed);
+    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+        headers.insert(REQUEST_ID, id);
     }
+    // Balances and orders are of now: no cache between may answer for us.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -87,7 +87,8 @@ class Document {
   }
 }
 
-function fields(doc, schema, depth = 0) {
+// Of an answer every field is always there, so only requests say what is required.
+function fields(doc, schema, isRequest, depth = 0) {
   const resolved = doc.resolve(schema);
   const target = [resolved.type].flat().includes("array") ? doc.resolve(resolved.items) : resolved;
   const required = new Set(target.required || []);
@@ -97,9 +98,9 @@ function fields(doc, schema, depth = 0) {
     const hasMore = inner.properties && depth < DEPTH_MAX;
     return el("li", {},
       el("span", { class: "name" }, name), el("span", { class: "kind" }, doc.kind(field)),
-      required.has(name) ? el("span", { class: "need" }, "required") : null,
+      isRequest && required.has(name) ? el("span", { class: "need" }, "required") : null,
       el("span", { class: "text" }, ...inline(field.description || found.description || "")),
-      hasMore ? el("details", {}, el("summary", {}, "fields"), fields(doc, field, depth + 1)) : null);
+      hasMore ? el("details", {}, el("summary", {}, "fields"), fields(doc, field, isRequest, depth + 1)) : null);
   });
   return el("ul", { class: "fields" }, rows);
 }
@@ -135,7 +136,7 @@ function answer(doc, status, response) {
       el("pre", {}, JSON.stringify(doc.example(content.schema), null, 2)))
     : null;
   return el("details", { class: "answer", open: true }, shown,
-    el("div", { class: "inside" }, fields(doc, content.schema), example));
+    el("div", { class: "inside" }, fields(doc, content.schema, false), example));
 }
 
 function codesShort(description) {
@@ -243,7 +244,7 @@ function operationCard(doc, operation) {
     el("div", { class: "inside" },
       prose(more.join("\n\n")),
       parametersTable(doc, operation.parameters),
-      schema ? [el("h4", {}, "Body"), fields(doc, schema)] : null,
+      schema ? [el("h4", {}, "Body"), fields(doc, schema, true)] : null,
       el("h4", {}, "Answers"),
       el("div", { class: "answers" },
         Object.entries(operation.responses).map(([status, response]) => answer(doc, status, response))),

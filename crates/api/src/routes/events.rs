@@ -71,7 +71,9 @@ pub(crate) async fn list(
 ) -> Result<Json<EventsPage>, Problem> {
     let after = read_after(params.after.as_deref())?;
     let limit = cursor::read_limit(params.limit)?;
-    let wait = read_wait(params.wait)?;
+    // An answer that is held back must still come before the request's own time is over.
+    let longest = state.parts.timing.request_max.saturating_sub(Duration::from_secs(1));
+    let wait = read_wait(params.wait)?.min(longest);
     let begun = Instant::now();
     let mut changed = state.parts.changed.clone();
     let events = loop {

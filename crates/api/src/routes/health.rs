@@ -46,6 +46,12 @@ async fn database(state: &ApiState) -> Result<i64, (&'static str, String)> {
         };
     match answered {
         Ok((applied, known)) if applied == known => Ok(applied),
+        Ok((applied, known)) if applied > known => Err((
+            "schema_from_future",
+            format!(
+                "The database has migration {applied}, this release knows {known}. Run a newer release."
+            ),
+        )),
         Ok((applied, known)) => Err((
             "schema_outdated",
             format!(

@@ -19,7 +19,7 @@ use axum::{
     },
 };
 use futures::{Stream, stream};
-use inspay_primitives::{Order, OrderId};
+use inspay_primitives::{B256, Order, OrderId, OrderProgress, TransferId};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -34,16 +34,40 @@ struct Snapshot {
     id: String,
     json: String,
     is_final: bool,
+    has_transfers: bool,
 }
 
 impl Snapshot {
     async fn take(state: &ApiState, order: Order) -> Result<Self, Problem> {
         let body: OrderBody = orders::body(state, order).await?;
-        let is_final = body.is_final();
+        let (is_final, has_transfers) = (body.is_final(), body.has_transfers());
         let json = serde_json::to_string(&body).map_err(|error| Problem::internal(&error))?;
         let digest = hex::encode(Sha256::digest(&json));
         // Equal snapshots have equal ids, so that a caller who comes back is told nothing twice.
-        Ok(Self { id: digest.chars().take(16).collect(), json, is_final })
+        Ok(Self { id: digest.chars().take(16).collect(), json, is_final, has_transfers })
+    }
+}
+
+/// What is cheap to read and changes whenever the snapshot does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Sign {
+    progress: OrderProgress,
+    waiting: Vec<(TransferId, B256)>,
+    /// Tip and epoch: only for an order with transfers, whose confirmations grow with the chain.
+    chain: Option<(u64, i64)>,
+}
+
+impl Sign {
+    async fn read(state: &ApiState, order: &Order, has_transfers: bool) -> Result<Self, Problem> {
+        let pending = state.pending.view(order.terms.asset.chain_id).await?;
+        let waiting: Vec<_> = pending
+            .for_order(order)
+            .map(|(record, _)| (record.transfer.key.id(), record.transfer.block.hash))
+            .collect();
+        let follows_chain = has_transfers || !waiting.is_empty();
+        let chain = pending.cursor.filter(|_| follows_chain);
+        let chain = chain.map(|cursor| (cursor.tip.number, cursor.epoch));
+        Ok(Self { progress: order.progress, waiting, chain })
     }
 }
 
@@ -56,6 +80,9 @@ struct Follow {
     looked_at: Instant,
     /// What is to be sent before looking again.
     next: Option<Snapshot>,
+    /// What the newest snapshot was taken at.
+    sign: Option<Sign>,
+    has_transfers: bool,
     sent_id: String,
     phase: Phase,
 }
@@ -114,21 +141,23 @@ impl Follow {
                 return None;
             }
             self.looked_at = Instant::now();
-            self.next = self.look().await;
+            // A look that failed was logged where its problem was made; the next one comes soon.
+            self.next = self.look().await.unwrap_or_default();
         }
     }
 
-    /// The order now; `None` where it could not be read, which is logged and tried again.
-    async fn look(&self) -> Option<Snapshot> {
-        let order = match self.state.store().order(self.order).await {
-            Ok(order) => order?,
-            Err(error) => {
-                // Making the problem logs the error; the stream goes on and looks again.
-                drop(Problem::from(error));
-                return None;
-            }
-        };
-        Snapshot::take(&self.state, order).await.ok()
+    /// The order now, if there is a sign that it changed.
+    async fn look(&mut self) -> Result<Option<Snapshot>, Problem> {
+        let Some(order) = self.state.store().order(self.order).await? else { return Ok(None) };
+        let sign = Sign::read(&self.state, &order, self.has_transfers).await?;
+        if self.sign.as_ref() == Some(&sign) {
+            return Ok(None);
+        }
+        let snapshot = Snapshot::take(&self.state, order).await?;
+        // Kept only now: after a failure the same sign must lead to another try.
+        self.sign = Some(sign);
+        self.has_transfers = snapshot.has_transfers;
+        Ok(Some(snapshot))
     }
 }
 
@@ -173,7 +202,10 @@ pub(crate) async fn follow(
         order: id,
         changed,
         looked_at,
+        has_transfers: snapshot.has_transfers,
         next: Some(snapshot),
+        // The first look after the first snapshot takes another one, which is sent only if it differs.
+        sign: None,
         sent_id: String::new(),
         phase: Phase::Following,
     };

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 /// What an account can spend, and what lapses when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Balance)]
 pub(crate) struct BalanceBody {
     /// The account.
     #[schema(value_type = String, example = "alice")]
@@ -39,6 +40,7 @@ pub(crate) struct ExpiringDay {
 
 /// Credits granted at one time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Lot)]
 pub(crate) struct LotBody {
     /// Identity.
     #[schema(value_type = String, example = "lot_12_0")]
@@ -82,6 +84,7 @@ pub(crate) struct LotsPage {
 
 /// One change of an account's credits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HistoryLine)]
 pub(crate) struct HistoryLineBody {
     /// The journal entry.
     #[schema(example = 12)]

@@ -10,6 +10,7 @@ use crate::state::SaleSettings;
 
 /// What is sold and how it is priced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Catalog)]
 pub(crate) struct CatalogBody {
     /// Dollars for one credit before any discount.
     #[schema(value_type = String, example = "0.01")]
@@ -36,6 +37,7 @@ pub(crate) struct CatalogBody {
 
 /// A fixed amount of credits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Pack)]
 pub(crate) struct PackBody {
     /// How requests name it.
     #[schema(example = "starter")]
@@ -53,6 +55,7 @@ pub(crate) struct PackBody {
 
 /// Amounts that buyers choose themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = CustomAmount)]
 pub(crate) struct CustomBody {
     /// The least.
     #[schema(value_type = String, example = "100.000000")]
@@ -64,6 +67,7 @@ pub(crate) struct CustomBody {
 
 /// A percentage off for a large purchase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = VolumeTier)]
 pub(crate) struct VolumeTierBody {
     /// The least it holds for.
     #[schema(value_type = String, example = "10000.000000")]
@@ -75,6 +79,7 @@ pub(crate) struct VolumeTierBody {
 
 /// A percentage off for paying in an asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AssetDiscount)]
 pub(crate) struct AssetDiscountBody {
     /// Symbol of the asset.
     #[schema(example = "INSPI")]
@@ -88,6 +93,7 @@ pub(crate) struct AssetDiscountBody {
 
 /// A further percentage off for whoever holds enough of the asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = HolderTier)]
 pub(crate) struct HolderTierBody {
     /// The least to hold, in whole tokens.
     #[schema(example = "10000")]
@@ -99,6 +105,7 @@ pub(crate) struct HolderTierBody {
 
 /// What quotes and orders promise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Terms)]
 pub(crate) struct TermsBody {
     /// Seconds that a quote may be accepted, at most.
     quote_lifetime_seconds: u32,

@@ -3,19 +3,23 @@
 use inspay_ledger::{Event, EventKind, EventSnapshot};
 use inspay_primitives::{AccountId, AssetId, Credits, OrderId, Timestamp, TransferId, U256};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
 
 use super::{AssetBody, TokenAmount};
 use crate::state::SaleSettings;
 
 /// Something that happened, enqueued in the commit that made it true.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct EventBody {
     /// Counted from one, without gaps.
     #[schema(example = 7)]
     seq: i64,
     /// What happened.
-    #[schema(value_type = String, example = "order.paid")]
+    #[schema(schema_with = kind_schema)]
     #[serde(rename = "type")]
     kind: EventKind,
     /// When it was booked.
@@ -38,6 +42,7 @@ pub(crate) struct EventBody {
 
 /// How everything the event is about stood right after it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = EventSnapshot)]
 pub(crate) struct SnapshotBody {
     /// State of the order.
     #[schema(example = "paid")]
@@ -76,6 +81,14 @@ pub(crate) struct EventsPage {
     /// Send it as `after` to go on; it stays the same while there is nothing new.
     #[schema(example = "7")]
     pub(crate) next: String,
+}
+
+fn kind_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("What happened."))
+        .enum_values(Some(EventKind::ALL.map(EventKind::as_str)))
+        .build()
 }
 
 impl EventBody {

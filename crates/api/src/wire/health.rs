@@ -7,6 +7,7 @@ use crate::state::ChainStatus;
 
 /// The process answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Alive)]
 pub(crate) struct AliveBody {
     /// Always `alive`.
     #[schema(example = "alive")]
@@ -15,6 +16,7 @@ pub(crate) struct AliveBody {
 
 /// Every component is ready.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Ready)]
 pub(crate) struct ReadyBody {
     /// Always `ready`; otherwise the answer is a problem.
     #[schema(example = "ready")]

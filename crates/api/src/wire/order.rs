@@ -5,7 +5,10 @@ use inspay_primitives::{
 };
 use inspay_quoting::PricedOffer;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
 
 use super::{
     AssetBody, LineBody, TokenAmount, TransferBody, token::show_address, transfer::WantedBody,
@@ -42,8 +45,8 @@ pub(crate) struct OrderSummary {
     /// The quote that it accepts.
     #[schema(value_type = String, example = "quo_01932b5fe7a87c5f9d3b0a1c2d3e4f50")]
     quote: QuoteId,
-    /// `open`, `partially_paid`, `paid` or `expired`.
-    #[schema(value_type = String, example = "open")]
+    /// Where it stands.
+    #[schema(schema_with = state_schema)]
     state: OrderState,
     /// What it is paid in.
     asset: AssetBody,
@@ -86,6 +89,7 @@ pub(crate) struct OrdersPage {
 
 /// An order with everything that a wallet needs to pay it, and everything that has happened to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Order)]
 pub(crate) struct OrderBody {
     /// The order in short.
     #[serde(flatten)]
@@ -124,6 +128,7 @@ pub(crate) struct OrderBody {
 
 /// The very transfer that is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Payment)]
 pub(crate) struct PaymentBody {
     /// How much: the due amount, or what is left of it.
     amount: TokenAmount,
@@ -157,6 +162,7 @@ pub(crate) struct WalletCall {
 
 /// How far confirmation has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Confirmations)]
 pub(crate) struct ConfirmationsBody {
     /// What a transfer of the due amount waits for; absent if the asset is no longer listed.
     wanted: Option<WantedBody>,
@@ -167,6 +173,7 @@ pub(crate) struct ConfirmationsBody {
 
 /// From the price in dollars to what is owed in tokens: `due = at_rate - tail`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = OrderSum)]
 pub(crate) struct SumBody {
     /// Dollars per whole token.
     #[schema(value_type = String, example = "0.9998")]
@@ -187,6 +194,14 @@ pub(crate) struct OrderFacts<'a> {
     pub(crate) sale: &'a SaleSettings,
     pub(crate) offer: &'a PricedOffer,
     pub(crate) transfers: Vec<TransferBody>,
+}
+
+fn state_schema() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("Where it stands."))
+        .enum_values(Some(OrderState::ALL.map(OrderState::as_str)))
+        .build()
 }
 
 /// Whether nothing more is expected to change.
@@ -247,6 +262,11 @@ impl OrderBody {
     /// Whether nothing more is expected to change.
     pub(crate) const fn is_final(&self) -> bool {
         self.is_final
+    }
+
+    /// Whether a payment was seen.
+    pub(crate) const fn has_transfers(&self) -> bool {
+        !self.transfers.is_empty()
     }
 
     pub(crate) fn new(order: &Order, facts: OrderFacts<'_>) -> Self {

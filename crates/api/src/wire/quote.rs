@@ -68,6 +68,7 @@ impl QuoteWish {
 
 /// One purchase priced in every payable asset at once. Never changes once made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Quote)]
 pub(crate) struct QuoteBody {
     /// Identity; an order is made of it.
     #[schema(value_type = String, example = "quo_01932b5fe7a87c5f9d3b0a1c2d3e4f50")]
@@ -99,6 +100,7 @@ pub(crate) struct QuoteBody {
 
 /// The purchase in one asset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Offer)]
 pub(crate) struct OfferBody {
     /// The asset.
     asset: AssetBody,
@@ -112,6 +114,7 @@ pub(crate) struct OfferBody {
 
 /// A price in one asset. Its lines add up to `price_usd` exactly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Price)]
 pub(crate) struct PriceBody {
     /// List price, discounts, cap.
     lines: Vec<LineBody>,
@@ -141,6 +144,7 @@ pub(crate) struct PriceBody {
 
 /// One line of a price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Line)]
 pub(crate) struct LineBody {
     /// What it stands for.
     #[schema(value_type = String, example = "asset_discount")]
@@ -157,6 +161,7 @@ pub(crate) struct LineBody {
 
 /// A rate with where it comes from and how long it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Rate)]
 pub(crate) struct RateBody {
     /// Dollars per whole token.
     #[schema(value_type = String, example = "0.9998")]
@@ -173,6 +178,7 @@ pub(crate) struct RateBody {
 
 /// The gas of the very transfer that would pay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Gas)]
 pub(crate) struct GasBody {
     /// What it costs, if it could be estimated.
     estimate: Option<GasEstimateBody>,
@@ -182,6 +188,7 @@ pub(crate) struct GasBody {
 
 /// An estimate at three speeds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = GasEstimate)]
 pub(crate) struct GasEstimateBody {
     /// Gas that the transfer uses.
     #[schema(example = "61234")]
@@ -201,6 +208,7 @@ pub(crate) struct GasEstimateBody {
 
 /// The cost at one speed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = GasOption)]
 pub(crate) struct GasOptionBody {
     /// `maxFeePerGas` in wei.
     max_fee_per_gas_wei: String,
@@ -215,6 +223,7 @@ pub(crate) struct GasOptionBody {
 
 /// Why something has no price.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Refusal)]
 pub(crate) struct RefusalBody {
     /// The reason as a stable name.
     #[schema(example = "rate_stale")]

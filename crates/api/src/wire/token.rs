@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 /// A token on a chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Asset)]
 pub(crate) struct AssetBody {
     /// CAIP-19 id.
     #[schema(value_type = String, example = "eip155:1/erc20:0xdac17f958d2ee523a2206206994597c13d831ec7")]

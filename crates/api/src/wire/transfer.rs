@@ -35,6 +35,7 @@ pub(crate) enum TransferState {
 
 /// One ERC-20 transfer in or out of the treasury.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Transfer)]
 pub(crate) struct TransferBody {
     /// Identity; neither a reorg nor a new listing changes it.
     #[schema(value_type = String, example = "trf_978731f473e3f2c64e9c4bbd94f4facc9bc865ad1b59cfd01ab9afd15e90668a")]
@@ -83,6 +84,7 @@ pub(crate) struct TransferBody {
 
 /// The block of a transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Block)]
 pub(crate) struct BlockBody {
     /// Height.
     #[schema(example = 21_000_000)]
@@ -100,6 +102,7 @@ pub(crate) struct BlockBody {
 
 /// What a transfer of that size waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = ConfirmationsWanted)]
 pub(crate) struct WantedBody {
     /// Confirmations of our own.
     #[schema(example = 12)]
@@ -111,6 +114,7 @@ pub(crate) struct WantedBody {
 
 /// Why a transfer is where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Why)]
 pub(crate) struct WhyBody {
     /// One sentence for people.
     explanation: String,

@@ -64,7 +64,7 @@ impl Prices {
         *self.mode.lock().expect("not poisoned") = mode;
     }
 
-    pub(crate) fn refuse(&self, asset: AssetId, refusal: RateRefusal) {
+    pub(crate) fn refuse(&self, asset: AssetId, refusal: &RateRefusal) {
         for input in self.inputs.lock().expect("not poisoned").iter_mut() {
             if input.asset.id == asset {
                 input.rate = Err(refusal.clone());

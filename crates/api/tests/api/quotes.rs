@@ -37,7 +37,7 @@ async fn a_quote_shows_every_asset_side_by_side_with_lines_that_add_up() {
 async fn an_asset_without_a_rate_is_refused_and_the_others_are_priced() {
     let house = House::new().await;
     let failures = vec!["fixed: no answer".to_owned()];
-    house.prices.refuse(USDT, RateRefusal::Missing { failures });
+    house.prices.refuse(USDT, &RateRefusal::Missing { failures });
     let quote = house.quote(json!({ "pack": "creator" })).await;
     let refused = &quote["offers"][1];
     assert_eq!(refused["asset"]["symbol"], "USDT");
