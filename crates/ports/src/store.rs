@@ -251,6 +251,14 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     ) -> Result<TransferTotals, StoreError>;
 
     /// Runs the laws that are SQL; rows only where one is broken.
+    ///
+    /// At least: an entry's postings sum to zero per unit; entries and events are numbered without gaps, each entry points
+    /// to the hash of the one before it, and the head is at their end; every entry was made by a stored operation that
+    /// says so; balances equal the sums of postings, and no account that was posted to lacks one; a transfer is marked
+    /// settled exactly when its present generation has a settlement that was not taken back, at that amount; what is settled
+    /// in and out of an asset's treasuries is what its treasury account holds; an order received the sum of the settlements
+    /// that pay for it in time; no account has more credits by postings than its lots have left; a transfer is canonical
+    /// exactly when one observation of it is, at its place.
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;
 
     /// Whether the database answers.

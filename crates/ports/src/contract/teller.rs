@@ -111,3 +111,17 @@ pub fn reverse(transfer: &Transfer, generation: u32) -> Operation {
 pub fn close(order: &OrderTerms, chain_time: Timestamp) -> Operation {
     Operation::from(Act::CloseOrder { order: order.id, chain_time })
 }
+
+/// Makes links, hashes and head fit the entries of a batch after they were changed.
+pub fn seal(rows: &mut BatchRows) {
+    let mut previous = rows.entries.first().map(|entry| entry.previous_hash);
+    for entry in &mut rows.entries {
+        entry.previous_hash = previous.unwrap_or(entry.previous_hash);
+        entry.hash = entry.compute_hash();
+        previous = Some(entry.hash);
+    }
+    if let (Some(head), Some(last)) = (&mut rows.head, rows.entries.last()) {
+        head.entry_seq = last.seq;
+        head.entry_hash = last.hash;
+    }
+}

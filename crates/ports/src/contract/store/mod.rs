@@ -1,10 +1,14 @@
 //! The facts of the store port. [`crate::store_contract!`] makes a test of each.
 
+pub mod batches;
 pub mod books;
 pub mod follow;
+pub mod laws;
 mod macros;
 mod picture;
+pub mod read;
 pub mod sale;
+pub mod work;
 
 use std::sync::Arc;
 
