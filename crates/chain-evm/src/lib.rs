@@ -1,1 +1,31 @@
-//! inspay-chain-evm.
+//! An EVM chain, read through any number of JSON-RPC endpoints.
+//!
+//! Never signs, never sends, never keeps a filter on a node, and never hands out an answer that it
+//! could not check: a missing answer is an error, and a set of transfers comes with its proof.
+
+mod block;
+mod bloom;
+mod chain;
+mod chain_tx;
+mod classify;
+mod endpoint;
+mod header;
+mod log;
+mod pool;
+mod range;
+mod reads;
+mod receipts;
+mod reference;
+mod retry;
+mod rpc;
+mod settings;
+mod transfers;
+mod wake;
+mod wire;
+
+pub use chain::EvmChain;
+pub use endpoint::EndpointView;
+pub use reference::reference_of;
+pub use reqwest::Url;
+pub use retry::{RetryPolicy, retry_transient};
+pub use settings::{EvmChainSettings, HashCheck, NodeUrl};

@@ -1,0 +1,183 @@
+//! The adapter: one chain behind its port.
+//!
+//! Never keeps what it has read: the only state is how the endpoints are doing.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use inspay_ports::{
+    Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer, TokenFacts,
+    TransferProbe, WatchFilter,
+};
+use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    block, endpoint::EndpointView, pool::Pool, range, reads, settings::EvmChainSettings, wake::Wake,
+};
+
+/// An EVM chain behind its endpoints. Dropping it closes its WebSocket.
+#[derive(Debug)]
+pub struct EvmChain {
+    settings: EvmChainSettings,
+    pool: Pool,
+    wake: Option<Arc<Wake>>,
+    calls: Arc<AtomicU64>,
+    _stop: DropGuard,
+}
+
+impl EvmChain {
+    /// Makes the adapter; nothing is asked yet. With a WebSocket it must be called within a Tokio
+    /// runtime, and begins to follow new heads.
+    ///
+    /// # Errors
+    ///
+    /// When the settings name no endpoint.
+    pub fn new(settings: EvmChainSettings) -> Result<Self, ChainError> {
+        let calls = Arc::new(AtomicU64::new(0));
+        let pool = Pool::new(&settings, &calls).map_err(|kind| ChainError {
+            chain_id: settings.chain_id,
+            act: "use its endpoints",
+            kind,
+        })?;
+        let stop = CancellationToken::new();
+        let wake = settings.ws.as_ref().map(|url| Wake::spawn(&settings, url, stop.clone()));
+        Ok(Self { settings, pool, wake, calls, _stop: stop.drop_guard() })
+    }
+
+    /// JSON-RPC calls over HTTP since the start; each call of a batch counts.
+    #[must_use]
+    pub fn rpc_calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// How the endpoints have been doing, in the settings' order.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointView> {
+        self.pool.endpoints().iter().map(|endpoint| endpoint.view()).collect()
+    }
+
+    fn could_not(&self, act: &'static str) -> impl FnOnce(ChainErrorKind) -> ChainError {
+        let chain_id = self.settings.chain_id;
+        move |kind| ChainError { chain_id, act, kind }
+    }
+}
+
+#[async_trait]
+impl Chain for EvmChain {
+    fn chain_id(&self) -> ChainId {
+        self.settings.chain_id
+    }
+
+    async fn remote_chain_id(&self) -> Result<ChainId, ChainError> {
+        let asked = self.pool.ask(async |endpoint| reads::chain_id(&endpoint).await);
+        asked.await.map_err(self.could_not("read the chain id"))
+    }
+
+    async fn head(&self) -> Result<Header, ChainError> {
+        // A header that the WebSocket told of saves the round trip; its block is read over HTTP anyway.
+        if let Some(header) = self.wake.as_ref().and_then(|wake| wake.take_newest()) {
+            return Ok(header);
+        }
+        let asked = self.pool.ask(async |endpoint| reads::head(&endpoint, &self.settings).await);
+        asked.await.map_err(self.could_not("read the head"))
+    }
+
+    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+        let asked = self.pool.ask(async |endpoint| reads::tags(&endpoint, &self.settings).await);
+        asked.await.map_err(self.could_not("read the safe and finalized heights"))
+    }
+
+    async fn header_at(&self, number: u64) -> Result<Header, ChainError> {
+        let missing = || ChainErrorKind::NotYet(format!("the node has no block {number}"));
+        self.headers(number, number)
+            .await?
+            .pop()
+            .ok_or_else(missing)
+            .map_err(self.could_not("read a header"))
+    }
+
+    async fn headers(&self, from: u64, to: u64) -> Result<Vec<Header>, ChainError> {
+        let numbers: Vec<u64> = (from..=to).collect();
+        let asked = self
+            .pool
+            .ask(async |endpoint| reads::headers_at(&endpoint, &self.settings, &numbers).await);
+        asked.await.map_err(self.could_not("read headers"))
+    }
+
+    async fn header_by_hash(&self, hash: B256) -> Result<Header, ChainError> {
+        let asked = self
+            .pool
+            .ask(async |endpoint| reads::header_by_hash(&endpoint, &self.settings, hash).await);
+        asked.await.map_err(self.could_not("read a header"))
+    }
+
+    async fn proven_block(
+        &self,
+        header: &Header,
+        filter: &WatchFilter,
+    ) -> Result<ProvenBlock, ChainError> {
+        let proven = block::proven_block(&self.pool, &self.settings, header, filter);
+        proven.await.map_err(self.could_not("prove a block"))
+    }
+
+    async fn range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &WatchFilter,
+    ) -> Result<RangeAnswer, ChainError> {
+        let answer = range::range(&self.pool, &self.settings, from, to, filter);
+        answer.await.map_err(self.could_not("read a range of logs"))
+    }
+
+    async fn references(
+        &self,
+        transfers: &[Transfer],
+    ) -> Result<Vec<Option<Reference>>, ChainError> {
+        let asked = self
+            .pool
+            .ask(async |endpoint| reads::references(&endpoint, &self.settings, transfers).await);
+        asked.await.map_err(self.could_not("read references"))
+    }
+
+    async fn token_facts(&self, token: Address) -> Result<TokenFacts, ChainError> {
+        let asked = self.pool.ask(async |endpoint| reads::token_facts(&endpoint, token).await);
+        asked.await.map_err(self.could_not("read a token's facts"))
+    }
+
+    async fn balance_of(
+        &self,
+        asset: AssetId,
+        holder: Address,
+        block: B256,
+    ) -> Result<U256, ChainError> {
+        let asked = self.pool.ask(async |endpoint| {
+            reads::balance_of(&endpoint, asset.contract, holder, block).await
+        });
+        asked.await.map_err(self.could_not("read a balance"))
+    }
+
+    async fn fee_history(&self) -> Result<FeeHistory, ChainError> {
+        let asked = self.pool.ask(async |endpoint| reads::fee_history(&endpoint).await);
+        asked.await.map_err(self.could_not("read recent fees"))
+    }
+
+    async fn estimate_gas(&self, probe: &TransferProbe) -> Result<u64, ChainError> {
+        let Some(payer) = probe.payer else {
+            let kind = ChainErrorKind::Reverted("nobody to pay is known".to_owned());
+            return Err(self.could_not("estimate gas")(kind));
+        };
+        let asked =
+            self.pool.ask(async |endpoint| reads::estimate_gas(&endpoint, probe, payer).await);
+        asked.await.map_err(self.could_not("estimate gas"))
+    }
+
+    fn wake(&self) -> Option<watch::Receiver<u64>> {
+        self.wake.as_ref().map(|wake| wake.receiver())
+    }
+}
