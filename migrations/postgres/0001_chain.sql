@@ -75,13 +75,14 @@ CREATE TRIGGER transfer_key_stays BEFORE UPDATE OF position, id, chain_id, tx_ha
 CREATE TRIGGER transfer_stays BEFORE DELETE ON transfer FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER transfer_all_stay BEFORE TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- One log between two treasuries is two transfers, so the place alone does not name an observation.
 CREATE TABLE observation (
     chain_id    BIGINT  NOT NULL,
     block_hash  BYTEA   NOT NULL CHECK (octet_length(block_hash) = 32),
     log_index   BIGINT  NOT NULL CHECK (log_index BETWEEN 0 AND 4294967295),
     transfer_id BYTEA   NOT NULL CHECK (octet_length(transfer_id) = 32),
     canonical   BOOLEAN NOT NULL,
-    PRIMARY KEY (chain_id, block_hash, log_index)
+    PRIMARY KEY (chain_id, block_hash, log_index, transfer_id)
 );
 CREATE TRIGGER observation_key_stays BEFORE UPDATE OF chain_id, block_hash, log_index, transfer_id
     ON observation FOR EACH ROW EXECUTE FUNCTION refuse_change();

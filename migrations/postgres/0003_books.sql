@@ -92,7 +92,7 @@ CREATE TABLE lot (
     paid         NUMERIC,
     PRIMARY KEY (entry_seq, lot_index)
 );
-CREATE INDEX lot_order ON lot (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX lot_order ON lot (order_id);
 CREATE INDEX lot_account ON lot (account, expires_at, entry_seq, lot_index) WHERE credits_left > 0;
 CREATE INDEX lot_expiry ON lot (expires_at, entry_seq, lot_index) WHERE credits_left > 0;
 CREATE TRIGGER lot_grant_stays BEFORE UPDATE OF entry_seq, lot_index, account, source, order_id, transfer_id, granted,
@@ -138,7 +138,7 @@ CREATE TABLE reversal (
 );
 ALTER TABLE settlement ADD CONSTRAINT settlement_follows_reversal FOREIGN KEY (transfer_id, follows)
     REFERENCES reversal (transfer_id, generation) DEFERRABLE INITIALLY DEFERRED;
-CREATE INDEX settlement_order ON settlement (order_id) WHERE order_id IS NOT NULL;
+CREATE INDEX settlement_order ON settlement (order_id);
 CREATE INDEX settlement_suspense ON settlement (transfer_id, generation) WHERE kind = 'suspense';
 CREATE TRIGGER settlement_stays BEFORE UPDATE OR DELETE ON settlement
     FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -40,34 +40,37 @@ const TO_REVERSE: &str = concat!(
 );
 
 const CANONICAL_HASHES: &str = "SELECT b.hash \
-     FROM UNNEST($2::bigint[]) WITH ORDINALITY AS wanted(number, place) \
-     LEFT JOIN block b ON b.chain_id = $1 AND b.number = wanted.number AND b.canonical \
+     FROM UNNEST($2::bigint[]) WITH ORDINALITY AS wanted(number, place) LEFT JOIN LATERAL (\
+         SELECT hash FROM block \
+         WHERE chain_id = $1 AND number = wanted.number AND canonical OFFSET 0) AS b ON TRUE \
      ORDER BY wanted.place";
 
 const ORDERS_FOR: &str = concat!(
     "SELECT ",
     order_columns!(),
-    " FROM orders o WHERE o.id IN (\
+    " FROM orders o WHERE o.id = ANY(ARRAY(\
          SELECT named.id FROM UNNEST($1::bytea[]) AS probe(reference) \
-         JOIN orders named ON named.reference = probe.reference \
+         CROSS JOIN LATERAL (SELECT id FROM orders \
+             WHERE reference = probe.reference OFFSET 0) AS named \
      UNION \
          SELECT held.id FROM UNNEST($2::bigint[], $3::bytea[], $4::bytea[], $5::text[]) \
          AS probe(chain_id, token, treasury, base_units) \
-         JOIN orders held ON held.chain_id = probe.chain_id AND held.token = probe.token \
-         AND held.treasury = probe.treasury AND held.due_base_units = probe.base_units::numeric(78, 0) \
-         AND held.slot_held) \
+         CROSS JOIN LATERAL (SELECT id FROM orders \
+             WHERE chain_id = probe.chain_id AND token = probe.token AND treasury = probe.treasury \
+             AND due_base_units = probe.base_units::numeric(78, 0) AND slot_held OFFSET 0) AS held)) \
      ORDER BY o.id",
 );
 
-const FREE_SLOTS: &str = "UPDATE orders SET slot_held = FALSE WHERE id IN (\
-     (SELECT o.id FROM orders o \
+/// Each subquery reads one table, so that there is no order of joins to choose.
+const FREE_SLOTS: &str = "UPDATE orders SET slot_held = FALSE WHERE position IN (\
+     (SELECT o.position FROM orders o \
       WHERE o.chain_id = $1 AND o.slot_held AND o.state = 'paid' AND NOT EXISTS (\
-          SELECT 1 FROM settlement s JOIN transfer t \
-          ON t.id = s.transfer_id AND t.generation = s.generation AND t.settled \
-          WHERE s.order_id = o.id AND t.block_number > $2) \
+          SELECT 1 FROM settlement s WHERE s.order_id = o.id AND (\
+              SELECT t.block_number FROM transfer t \
+              WHERE t.id = s.transfer_id AND t.generation = s.generation AND t.settled) > $2 OFFSET 0) \
       ORDER BY o.deadline LIMIT $4) \
      UNION ALL \
-     (SELECT o.id FROM orders o \
+     (SELECT o.position FROM orders o \
       WHERE o.chain_id = $1 AND o.slot_held AND o.closed AND o.deadline < $3 AND o.state <> 'paid' \
       ORDER BY o.deadline LIMIT $4) \
      LIMIT $4)";
@@ -75,7 +78,7 @@ const FREE_SLOTS: &str = "UPDATE orders SET slot_held = FALSE WHERE id IN (\
 #[async_trait]
 impl BooksStore for PostgresStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
-        let mut session = self.begin("write the books").await?;
+        let mut session = self.begin_keyed("write the books").await?;
         let head = lock_head(&mut session).await?;
         let mut state = load(&mut session, head, &touches).await?;
         let rows = decide(&mut state);
@@ -92,7 +95,7 @@ impl BooksStore for PostgresStore {
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError> {
-        let single = self.hot("find transfers to settle");
+        let single = self.paged("find transfers to settle");
         let wrong = wrong(single.act);
         let query = sqlx::query(TO_SETTLE)
             .bind(chain(chain_id).map_err(&wrong)?)
@@ -106,7 +109,7 @@ impl BooksStore for PostgresStore {
         chain_id: ChainId,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError> {
-        let single = self.hot("find transfers to reverse");
+        let single = self.paged("find transfers to reverse");
         let wrong = wrong(single.act);
         let query =
             sqlx::query(TO_REVERSE).bind(chain(chain_id).map_err(&wrong)?).bind(i64::from(limit));
@@ -118,7 +121,7 @@ impl BooksStore for PostgresStore {
         chain_id: ChainId,
         numbers: Vec<u64>,
     ) -> Result<Vec<Option<B256>>, StoreError> {
-        let single = self.hot("read canonical hashes");
+        let single = self.keyed("read canonical hashes");
         let wrong = wrong(single.act);
         let numbers: Vec<i64> = numbers.into_iter().map(height).collect();
         let query =
@@ -127,7 +130,7 @@ impl BooksStore for PostgresStore {
     }
 
     async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
-        let single = self.hot("find orders for transfers");
+        let single = self.keyed("find orders for transfers");
         let wrong = wrong(single.act);
         let references: Vec<Vec<u8>> = probes
             .iter()
@@ -156,7 +159,7 @@ impl BooksStore for PostgresStore {
         chain_id: ChainId,
         time: Timestamp,
     ) -> Result<bool, StoreError> {
-        let single = self.hot("look for earlier orders");
+        let single = self.paged("look for earlier orders");
         let wrong = wrong(single.act);
         let query =
             sqlx::query("SELECT 1 FROM orders WHERE chain_id = $1 AND created_at <= $2 LIMIT 1")
@@ -171,7 +174,7 @@ impl BooksStore for PostgresStore {
         chain_time: Timestamp,
         limit: u32,
     ) -> Result<Vec<OrderId>, StoreError> {
-        let single = self.hot("find orders to close");
+        let single = self.paged("find orders to close");
         let wrong = wrong(single.act);
         let query = sqlx::query(
             "SELECT id FROM orders WHERE chain_id = $1 AND in_time_until < $2 \
@@ -188,7 +191,7 @@ impl BooksStore for PostgresStore {
         &self,
         chain_id: ChainId,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let single = self.hot("find the oldest unsettled transfer");
+        let single = self.paged("find the oldest unsettled transfer");
         let wrong = wrong(single.act);
         let query = sqlx::query(
             "SELECT MIN(block_time) AS oldest FROM (\
@@ -211,7 +214,7 @@ impl BooksStore for PostgresStore {
         quarantined_before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let mut session = self.begin("free slots").await?;
+        let mut session = self.begin_paged("free slots").await?;
         let wrong = wrong(session.act);
         // Whoever writes the books writes the slots of the orders it has loaded: never at the same time.
         lock_head(&mut session).await?;
@@ -226,7 +229,7 @@ impl BooksStore for PostgresStore {
     }
 
     async fn lots_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<LotId>, StoreError> {
-        let single = self.hot("find lots to expire");
+        let single = self.paged("find lots to expire");
         let wrong = wrong(single.act);
         let query = sqlx::query(
             "SELECT entry_seq, lot_index FROM lot WHERE expires_at <= $1 AND credits_left > 0 \

@@ -158,11 +158,13 @@ macro_rules! transfer_columns {
 }
 pub(crate) use transfer_columns;
 
-/// A transfer `t` joined with the settlement `s` of its present generation.
+/// A transfer `t` with the settlement `s` of its present generation: looked up for each, whatever the planner
+/// believes of the tables' sizes.
 macro_rules! transfer_with_settlement {
     () => {
-        "transfer t LEFT JOIN settlement s \
-         ON t.settled AND s.transfer_id = t.id AND s.generation = t.generation"
+        "transfer t LEFT JOIN LATERAL (\
+         SELECT * FROM settlement s WHERE t.settled AND s.transfer_id = t.id \
+         AND s.generation = t.generation OFFSET 0) AS s ON TRUE"
     };
 }
 pub(crate) use transfer_with_settlement;

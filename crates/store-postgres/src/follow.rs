@@ -89,7 +89,7 @@ const RECORD_TRANSFERS: &str = "WITH seen AS (\
 #[async_trait]
 impl FollowStore for PostgresStore {
     async fn cursor(&self, chain_id: ChainId) -> Result<Option<CursorRecord>, StoreError> {
-        let single = self.hot("read the cursor");
+        let single = self.paged("read the cursor");
         let wrong = wrong(single.act);
         let query = sqlx::query(
             "SELECT chain_id, start_number, tip_number, tip_hash, tip_time, safe_number, finalized_number, \
@@ -101,7 +101,7 @@ impl FollowStore for PostgresStore {
     }
 
     async fn window(&self, chain_id: ChainId) -> Result<Vec<WindowBlock>, StoreError> {
-        let single = self.hot("read the window");
+        let single = self.paged("read the window");
         let wrong = wrong(single.act);
         let query = sqlx::query(
             "SELECT number, hash, block_time, proof FROM block WHERE chain_id = $1 AND canonical ORDER BY number",
@@ -121,7 +121,7 @@ impl FollowStore for PostgresStore {
     }
 
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
-        let mut session = self.begin("commit blocks").await?;
+        let mut session = self.begin_keyed("commit blocks").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         let transfers: Vec<&Transfer> =
             commit.added.iter().flat_map(|block| &block.transfers).collect();
@@ -132,7 +132,7 @@ impl FollowStore for PostgresStore {
     }
 
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
-        let mut session = self.begin("commit a range").await?;
+        let mut session = self.begin_keyed("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         let transfers: Vec<&Transfer> = commit.transfers.iter().collect();
         let CursorRecord { chain_id, tip, .. } = commit.cursor;

@@ -31,7 +31,7 @@ const LOOK: &str = "SELECT fingerprint, status::bigint AS status, content_type, 
 
 impl PostgresStore {
     pub(crate) async fn claim(&self, claim: Claim<'_>) -> Result<IdempotencyClaim, StoreError> {
-        let single = self.hot("claim an idempotency key");
+        let single = self.paged("claim an idempotency key");
         let take = sqlx::query(TAKE)
             .bind(claim.scope)
             .bind(claim.key)
@@ -57,7 +57,7 @@ impl PostgresStore {
         key: &str,
         response: StoredResponse,
     ) -> Result<(), StoreError> {
-        let single = self.hot("answer an idempotency key");
+        let single = self.paged("answer an idempotency key");
         let query = sqlx::query(
             "UPDATE idempotency SET status = COALESCE(status, $3), content_type = COALESCE(content_type, $4), \
              body = COALESCE(body, $5) WHERE scope = $1 AND key = $2",
@@ -78,7 +78,7 @@ impl PostgresStore {
             sqlx::query("DELETE FROM idempotency WHERE scope = $1 AND key = $2 AND status IS NULL")
                 .bind(scope)
                 .bind(key);
-        self.hot("abandon an idempotency key").run(query).await.map(drop)
+        self.paged("abandon an idempotency key").run(query).await.map(drop)
     }
 }
 

@@ -34,23 +34,29 @@ const ORDERS: &str =
     concat!("SELECT ", order_columns!(), " FROM orders o WHERE o.id = ANY($1::uuid[])");
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
+/// Each is looked up for itself, whatever the planner believes of the tables' sizes.
 const LOTS: &str = concat!(
     "SELECT ",
     lot_columns!(),
-    " FROM lot l WHERE (l.entry_seq, l.lot_index) IN (\
-         SELECT * FROM UNNEST($1::bigint[], $2::smallint[]) \
+    " FROM (\
+         SELECT found.* FROM UNNEST($1::bigint[], $2::smallint[]) AS wanted(entry_seq, lot_index) \
+         CROSS JOIN LATERAL (SELECT * FROM lot \
+             WHERE entry_seq = wanted.entry_seq AND lot_index = wanted.lot_index OFFSET 0) AS found \
      UNION \
-         SELECT bought.entry_seq, bought.lot_index FROM UNNEST($3::uuid[]) AS wanted(order_id) \
-         JOIN lot bought ON bought.order_id = wanted.order_id \
+         SELECT found.* FROM UNNEST($3::uuid[]) AS wanted(order_id) \
+         CROSS JOIN LATERAL (SELECT * FROM lot WHERE order_id = wanted.order_id OFFSET 0) AS found \
      UNION \
-         SELECT granted.entry_seq, granted.lot_index FROM UNNEST($4::bytea[]) AS wanted(transfer_id) \
-         JOIN settlement s ON s.transfer_id = wanted.transfer_id \
-         JOIN lot granted ON granted.entry_seq = s.entry_seq AND granted.transfer_id = s.transfer_id)",
+         SELECT found.* FROM UNNEST($4::bytea[]) AS wanted(transfer_id) \
+         CROSS JOIN LATERAL (SELECT s.entry_seq FROM settlement s \
+             WHERE s.transfer_id = wanted.transfer_id OFFSET 0) AS posted \
+         CROSS JOIN LATERAL (SELECT * FROM lot \
+             WHERE entry_seq = posted.entry_seq AND transfer_id = wanted.transfer_id OFFSET 0) AS found) AS l",
 );
 
 const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits::text AS debits, b.credits::text AS credits \
-     FROM UNNEST($1::text[], $2::text[]) AS wanted(account, unit) \
-     JOIN book_account b ON b.account = wanted.account AND b.unit = wanted.unit";
+     FROM UNNEST($1::text[], $2::text[]) AS wanted(account, unit) CROSS JOIN LATERAL (\
+         SELECT * FROM book_account \
+         WHERE account = wanted.account AND unit = wanted.unit OFFSET 0) AS b";
 
 /// Locks the end of the journal until the session ends.
 pub(crate) async fn lock_head(session: &mut Session) -> Result<Head, StoreError> {

@@ -57,16 +57,11 @@ impl PostgresStore {
         let Some(request_key) = request_key.filter(|_| may_be_repeated) else {
             return Err(refused);
         };
-        let single = self.hot(refused.act);
-        let wrong = wrong(single.act);
-        let Some(row) = single.row(sqlx::query(BY_REQUEST).bind(request_key)).await? else {
-            return Err(refused);
-        };
-        let known = codec::order(&row).map_err(&wrong)?;
-        let is_same = known.terms.quote == order.terms.quote
-            && known.terms.account == order.terms.account
-            && known.terms.asset == order.terms.asset;
-        if is_same { Ok(known) } else { Err(wrong(StoreErrorKind::Exists("request key"))) }
+        let single = self.paged(refused.act);
+        match single.row(sqlx::query(BY_REQUEST).bind(request_key)).await? {
+            Some(row) => codec::order(&row).map_err(wrong(single.act)),
+            None => Err(refused),
+        }
     }
 
     async fn insert_order(
@@ -74,7 +69,7 @@ impl PostgresStore {
         order: &Order,
         request_key: Option<&str>,
     ) -> Result<(), StoreError> {
-        let single = self.hot("create an order");
+        let single = self.paged("create an order");
         let Order { terms, progress } = order;
         let query = sqlx::query(MAKE)
             .bind(terms.id.uuid())
@@ -107,7 +102,7 @@ impl PostgresStore {
     }
 
     pub(crate) async fn one_order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
-        let single = self.hot("read an order");
+        let single = self.paged("read an order");
         let row = single.row(sqlx::query(BY_ID).bind(id.uuid())).await?;
         row.as_ref().map(codec::order).transpose().map_err(wrong(single.act))
     }
@@ -117,7 +112,7 @@ impl PostgresStore {
         filter: OrderFilter,
         page: Page,
     ) -> Result<Vec<(i64, Order)>, StoreError> {
-        let single = self.hot("list orders");
+        let single = self.paged("list orders");
         let before = page.after.unwrap_or(i64::MAX);
         let limit = i64::from(page.limit);
         let query = match &filter.account {
@@ -136,7 +131,7 @@ impl PostgresStore {
         asset: AssetId,
         treasury: Address,
     ) -> Result<u64, StoreError> {
-        let single = self.hot("count held slots");
+        let single = self.paged("count held slots");
         let wrong = wrong(single.act);
         let query = sqlx::query(HELD)
             .bind(chain(asset.chain_id).map_err(&wrong)?)

@@ -42,7 +42,7 @@ impl PostgresStore {
         &self,
         samples: Vec<(AssetId, RateSample)>,
     ) -> Result<(), StoreError> {
-        let single = self.hot("save rates");
+        let single = self.paged("save rates");
         if samples.is_empty() {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl PostgresStore {
         &self,
         wanted: Vec<(AssetId, Timestamp)>,
     ) -> Result<Vec<Option<RateSample>>, StoreError> {
-        let single = self.hot("find rates");
+        let single = self.paged("find rates");
         let chains: Vec<i64> = wanted
             .iter()
             .map(|(asset, _)| chain(asset.chain_id))

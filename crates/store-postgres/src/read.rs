@@ -32,14 +32,18 @@ const TRANSFER: &str = concat!(
 
 /// The rest of every list of transfers: the filters that did not choose the rows, and the page.
 macro_rules! transfer_page {
-    () => {
-        " t.position < $1 \
-         AND ($3::bytea IS NULL OR t.tx_hash = $3) \
-         AND ($4::uuid IS NULL OR s.order_id = $4) \
-         AND ($5::text IS NULL OR EXISTS (\
-             SELECT 1 FROM orders o WHERE o.id = s.order_id AND o.account = $5)) \
-         AND (NOT $6::boolean OR s.kind = 'suspense') \
-         ORDER BY t.position DESC LIMIT $2"
+    ($position:literal) => {
+        concat!(
+            " ",
+            $position,
+            " < $1 \
+             AND ($3::bytea IS NULL OR t.tx_hash = $3) \
+             AND ($4::uuid IS NULL OR s.order_id = $4) \
+             AND ($5::text IS NULL OR EXISTS (\
+                 SELECT 1 FROM orders o WHERE o.id = s.order_id AND o.account = $5 OFFSET 0)) \
+             AND (NOT $6::boolean OR s.kind = 'suspense') \
+             ORDER BY t.position DESC LIMIT $2"
+        )
     };
 }
 
@@ -49,16 +53,17 @@ const TRANSFERS: &str = concat!(
     " FROM ",
     transfer_with_settlement!(),
     " WHERE",
-    transfer_page!(),
+    transfer_page!("t.position"),
 );
 
+/// The sum keeps the primary key from being taken for the place to start from.
 const TRANSFERS_IN_TX: &str = concat!(
     "SELECT ",
     transfer_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.tx_hash = $3 AND",
-    transfer_page!(),
+    transfer_page!("t.position + 0"),
 );
 
 const TRANSFERS_OF_ORDER: &str = concat!(
@@ -67,7 +72,7 @@ const TRANSFERS_OF_ORDER: &str = concat!(
     " FROM settlement s JOIN transfer t \
      ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE s.order_id = $4 AND",
-    transfer_page!(),
+    transfer_page!("t.position + 0"),
 );
 
 const TRANSFERS_OF_ACCOUNT: &str = concat!(
@@ -76,7 +81,7 @@ const TRANSFERS_OF_ACCOUNT: &str = concat!(
     " FROM orders owned JOIN settlement s ON s.order_id = owned.id JOIN transfer t \
      ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE owned.account = $5 AND",
-    transfer_page!(),
+    transfer_page!("t.position + 0"),
 );
 
 const TRANSFERS_IN_SUSPENSE: &str = concat!(
@@ -85,7 +90,7 @@ const TRANSFERS_IN_SUSPENSE: &str = concat!(
     " FROM settlement s JOIN transfer t \
      ON t.settled AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE s.kind = 'suspense' AND",
-    transfer_page!(),
+    transfer_page!("t.position + 0"),
 );
 
 const LOTS: &str = concat!(
@@ -96,11 +101,13 @@ const LOTS: &str = concat!(
 );
 
 const ACCOUNT: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
-     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     FROM account a LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
+         WHERE account = 'account:' || a.id AND unit = 'credits' OFFSET 0) AS b ON TRUE \
      WHERE a.id = $1";
 
 const ACCOUNTS: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
-     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     FROM account a LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
+         WHERE account = 'account:' || a.id AND unit = 'credits' OFFSET 0) AS b ON TRUE \
      WHERE a.id > $1 ORDER BY a.id LIMIT $2";
 
 /// Whole entries only: a page that ends inside one would lose its other lines.
@@ -110,7 +117,8 @@ const HISTORY: &str = "SELECT e.seq, e.kind, e.event_at, e.booked_at, p.side, p.
          WHERE listed AND entry_seq < $2 AND account_number = (\
              SELECT number FROM book_account WHERE account = $1 AND unit = 'credits') \
          ORDER BY entry_seq DESC FETCH FIRST $3 ROWS WITH TIES) AS p \
-     JOIN entry e ON e.seq = p.entry_seq ORDER BY e.seq DESC, p.line";
+     CROSS JOIN LATERAL (SELECT * FROM entry WHERE seq = p.entry_seq OFFSET 0) AS e \
+     ORDER BY e.seq DESC, p.line";
 
 const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, \
      snapshot::text AS snapshot FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -123,7 +131,8 @@ const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, tra
 
 const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, \
          p.quantity::text AS quantity \
-     FROM posting p JOIN book_account b ON b.number = p.account_number \
+     FROM posting p CROSS JOIN LATERAL (\
+         SELECT account, unit FROM book_account WHERE number = p.account_number OFFSET 0) AS b \
      WHERE p.entry_seq BETWEEN $1 AND $2 ORDER BY p.entry_seq, p.line";
 
 const LOTS_OF_ENTRIES: &str = concat!(
@@ -148,7 +157,7 @@ const TOTALS: &str = "SELECT \
 #[async_trait]
 impl ReadStore for PostgresStore {
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError> {
-        let single = self.hot("read a transfer");
+        let single = self.paged("read a transfer");
         let row = single.row(sqlx::query(TRANSFER).bind(id.digest().to_vec())).await?;
         row.as_ref().map(view).transpose().map_err(wrong(single.act))
     }
@@ -158,19 +167,21 @@ impl ReadStore for PostgresStore {
         filter: TransferFilter,
         page: Page,
     ) -> Result<Vec<TransferView>, StoreError> {
-        let single = self.hot("list transfers");
+        let act = "list transfers";
+        let is_chosen = filter != TransferFilter::default();
+        let single = if is_chosen { self.keyed(act) } else { self.paged(act) };
         let rows = single.rows(list(&filter, page)).await?;
         all(&rows, view).map_err(wrong(single.act))
     }
 
     async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError> {
-        let single = self.hot("list lots");
+        let single = self.paged("list lots");
         let rows = single.rows(sqlx::query(LOTS).bind(account.as_str())).await?;
         all(&rows, codec::lot).map_err(wrong(single.act))
     }
 
     async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError> {
-        let single = self.hot("read an account");
+        let single = self.paged("read an account");
         let row = single.row(sqlx::query(ACCOUNT).bind(account.as_str())).await?;
         row.as_ref().map(summary).transpose().map_err(wrong(single.act))
     }
@@ -180,7 +191,7 @@ impl ReadStore for PostgresStore {
         after: Option<AccountId>,
         limit: u32,
     ) -> Result<Vec<AccountSummary>, StoreError> {
-        let single = self.hot("list accounts");
+        let single = self.paged("list accounts");
         // The empty text sorts before every name.
         let after = after.as_ref().map_or("", AccountId::as_str);
         let query = sqlx::query(ACCOUNTS).bind(after).bind(i64::from(limit));
@@ -192,7 +203,7 @@ impl ReadStore for PostgresStore {
         account: &AccountId,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError> {
-        let single = self.hot("read a history");
+        let single = self.paged("read a history");
         let query = sqlx::query(HISTORY)
             .bind(format!("account:{account}"))
             .bind(page.after.unwrap_or(i64::MAX))
@@ -206,7 +217,7 @@ impl ReadStore for PostgresStore {
         after: i64,
         limit: u32,
     ) -> Result<Vec<Event>, StoreError> {
-        let single = self.hot("read events");
+        let single = self.paged("read events");
         let limit = i64::from(limit);
         let query = match account {
             None => sqlx::query(EVENTS).bind(after).bind(limit),
@@ -218,7 +229,7 @@ impl ReadStore for PostgresStore {
     }
 
     async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let single = self.hot("read entries");
+        let single = self.paged("read entries");
         let wrong = wrong(single.act);
         let query = sqlx::query(ENTRIES).bind(after).bind(i64::from(limit));
         let mut entries = all(&single.rows(query).await?, codec::entry).map_err(&wrong)?;
@@ -234,7 +245,7 @@ impl ReadStore for PostgresStore {
     }
 
     async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError> {
-        let single = self.cold("read balances");
+        let single = self.whole("read balances");
         let rows = single.rows(sqlx::query(BALANCES).bind(with_accounts)).await?;
         all(&rows, |row| {
             let ((account, unit), sums) = codec::balance(row)?;
@@ -249,7 +260,7 @@ impl ReadStore for PostgresStore {
         treasury: Address,
         up_to: u64,
     ) -> Result<TransferTotals, StoreError> {
-        let single = self.cold("sum transfers");
+        let single = self.whole("sum transfers");
         let wrong = wrong(single.act);
         let query = sqlx::query(TOTALS)
             .bind(chain(asset.chain_id).map_err(&wrong)?)
@@ -261,7 +272,7 @@ impl ReadStore for PostgresStore {
     }
 
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError> {
-        let single = self.cold("check the laws");
+        let single = self.whole("check the laws");
         let mut broken = Vec::new();
         for (law, query) in laws::LAWS {
             for row in single.rows(sqlx::query(query)).await? {
@@ -273,11 +284,12 @@ impl ReadStore for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.cold("reach the database").row(sqlx::query("SELECT 1")).await.map(drop)
+        self.whole("reach the database").row(sqlx::query("SELECT 1")).await.map(drop)
     }
 
     async fn schema_versions(&self) -> Result<(i64, i64), StoreError> {
-        let mut connection = self.reads().acquire().await.map_err(failed("read the schema"))?;
+        let mut connection =
+            self.whole_pool().acquire().await.map_err(failed("read the schema"))?;
         Ok((schema::newest_applied(&mut connection).await?, schema::NEWEST))
     }
 }

@@ -28,11 +28,11 @@ impl SaleStore for PostgresStore {
         .bind(quote.created_at.micros())
         .bind(quote.expires_at.micros())
         .bind(quote.body_json);
-        self.hot("save a quote").run(query).await.map(drop)
+        self.paged("save a quote").run(query).await.map(drop)
     }
 
     async fn quote(&self, id: QuoteId) -> Result<Option<StoredQuote>, StoreError> {
-        let single = self.hot("read a quote");
+        let single = self.paged("read a quote");
         let query = sqlx::query("SELECT id, created_at, expires_at, body FROM quote WHERE id = $1")
             .bind(id.uuid());
         single
@@ -91,11 +91,11 @@ impl SaleStore for PostgresStore {
         .bind(key.scope.to_text())
         .bind(key.created_at.micros())
         .bind(key.revoked_at.micros());
-        self.hot("create a key").run(query).await.map(drop)
+        self.paged("create a key").run(query).await.map(drop)
     }
 
     async fn key(&self, hash: B256) -> Result<Option<ApiKeyRecord>, StoreError> {
-        let single = self.hot("read a key");
+        let single = self.paged("read a key");
         let query = sqlx::query(
             "SELECT label, hash, scope, created_at, revoked_at FROM api_key WHERE hash = $1",
         )
@@ -105,7 +105,7 @@ impl SaleStore for PostgresStore {
     }
 
     async fn keys(&self) -> Result<Vec<ApiKeyRecord>, StoreError> {
-        let single = self.cold("list the keys");
+        let single = self.whole("list the keys");
         let query = sqlx::query(
             "SELECT label, hash, scope, created_at, revoked_at FROM api_key ORDER BY created_at, label",
         );
@@ -113,7 +113,7 @@ impl SaleStore for PostgresStore {
     }
 
     async fn revoke_key(&self, label: &str, at: Timestamp) -> Result<(), StoreError> {
-        let single = self.hot("revoke a key");
+        let single = self.paged("revoke a key");
         let query = sqlx::query(
             "UPDATE api_key SET revoked_at = CASE WHEN revoked_at = $3 THEN $2 ELSE revoked_at END \
              WHERE label = $1",

@@ -46,7 +46,7 @@ pub(crate) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreEr
         .run_direct(None, connection, false)
         .await
         .map_err(|error| StoreError::new(MIGRATE, migrate_kind(error)))?;
-    // Plans made before there are statistics would scan tables that soon are large.
+    // A migration may have rewritten tables; reports plan by statistics.
     sqlx::query("ANALYZE").execute(connection).await.map_err(failed(MIGRATE))?;
     Ok(())
 }

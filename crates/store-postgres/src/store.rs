@@ -25,10 +25,12 @@ const CONNECT: &str = "connect";
 /// How the store uses its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// Connections for following and settling.
-    pub hot_connections_max: u32,
-    /// Connections for selling and reading.
-    pub read_connections_max: u32,
+    /// Connections for writing in bulk: following and settling.
+    pub bulk_connections_max: u32,
+    /// Connections for everything that is about a few rows.
+    pub page_connections_max: u32,
+    /// Connections for reports and checks over whole tables.
+    pub report_connections_max: u32,
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
     /// How long a statement waits for another writer's lock before it gives up.
@@ -38,19 +40,43 @@ pub struct PostgresOptions {
 impl Default for PostgresOptions {
     fn default() -> Self {
         Self {
-            hot_connections_max: 4,
-            read_connections_max: 8,
+            bulk_connections_max: 4,
+            page_connections_max: 8,
+            report_connections_max: 2,
             acquire_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(10),
         }
     }
 }
 
+/// What the planner may choose for statements that look up many keys at once: nothing but bitmap scans, which
+/// exist only where an index has a condition. On tables that were empty or small when a statement was planned
+/// it would take whole tables or whole indexes in a loop, and go on to do so while they grow.
+const KEYED: [(&str, &str); 7] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_indexscan", "off"),
+    ("enable_indexonlyscan", "off"),
+    ("enable_memoize", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// What the planner may choose for statements that read a page in the order of an index: that index.
+const PAGED: [(&str, &str); 5] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
 /// Everything that Inspay keeps, in PostgreSQL.
 #[derive(Clone)]
 pub struct PostgresStore {
-    hot: PgPool,
-    reads: PgPool,
+    keyed: PgPool,
+    paged: PgPool,
+    whole: PgPool,
     settings: Arc<PgConnectOptions>,
     round_trips: Arc<AtomicU64>,
 }
@@ -63,52 +89,42 @@ impl fmt::Debug for PostgresStore {
 
 /// Settings of every connection: just-in-time compilation costs more than any statement here, and a client
 /// that is gone must not keep the locks of a batch.
-fn settings_of(
-    url: &str,
-    options: &PostgresOptions,
-) -> Result<(PgConnectOptions, PgConnectOptions), StoreError> {
+fn settings_of(url: &str, options: &PostgresOptions) -> Result<PgConnectOptions, StoreError> {
     let lock_timeout = options.lock_timeout.as_millis().to_string();
-    let plain = PgConnectOptions::from_str(url)
-        .map_err(|_| {
-            let why = "the database URL is not of the form postgres://user@host:port/database";
-            StoreError::new(CONNECT, StoreErrorKind::Refused(why.to_owned()))
-        })?
+    let settings = PgConnectOptions::from_str(url).map_err(|_| {
+        let why = "the database URL is not of the form postgres://user@host:port/database";
+        StoreError::new(CONNECT, StoreErrorKind::Refused(why.to_owned()))
+    })?;
+    Ok(settings
         .application_name("inspay")
         .options([
             ("jit", "off"),
             ("lock_timeout", lock_timeout.as_str()),
             ("idle_in_transaction_session_timeout", "60000"),
         ])
-        .disable_statement_logging();
-    // The same plan whatever the statistics say: every statement in a loop finds its rows through an index,
-    // also on a table that was empty when it was planned first.
-    let hot = plain.clone().options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-    ]);
-    Ok((plain, hot))
+        .disable_statement_logging())
 }
 
 impl PostgresStore {
     /// Connects. The schema is neither checked nor changed.
     pub async fn connect(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
-        let (plain, hot) = settings_of(url, options)?;
+        let settings = settings_of(url, options)?;
         let pool = |max: u32| {
-            PgPoolOptions::new()
-                .max_connections(max.max(1))
-                .acquire_timeout(options.acquire_timeout)
+            let pool = PgPoolOptions::new().max_connections(max.max(1));
+            // Asking a connection whether it lives would double the round trips of a short call.
+            pool.acquire_timeout(options.acquire_timeout).test_before_acquire(false)
         };
-        // Asking a connection whether it lives would double the round trips of a short call.
-        let hot =
-            pool(options.hot_connections_max).test_before_acquire(false).connect_lazy_with(hot);
-        let reads = pool(options.read_connections_max)
-            .connect_with(plain.clone())
+        let keyed =
+            pool(options.bulk_connections_max).connect_lazy_with(settings.clone().options(KEYED));
+        let paged = pool(options.page_connections_max)
+            .connect_with(settings.clone().options(PAGED))
             .await
             .map_err(failed(CONNECT))?;
+        let whole = pool(options.report_connections_max)
+            .test_before_acquire(true)
+            .connect_lazy_with(settings.clone());
         let round_trips = Arc::new(AtomicU64::new(0));
-        Ok(Self { hot, reads, settings: Arc::new(plain), round_trips })
+        Ok(Self { keyed, paged, whole, settings: Arc::new(settings), round_trips })
     }
 
     /// Brings the schema up to this release. Refuses, with [`StoreErrorKind::Schema`], a database that a newer
@@ -122,14 +138,15 @@ impl PostgresStore {
 
     /// Refuses, with [`StoreErrorKind::Schema`], a schema that is not this release's.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        let mut connection = self.reads.acquire().await.map_err(failed(CONNECT))?;
+        let mut connection = self.whole.acquire().await.map_err(failed(CONNECT))?;
         schema::check(&mut connection).await
     }
 
     /// Ends all connections and waits until they are gone.
     pub async fn close(&self) {
-        self.hot.close().await;
-        self.reads.close().await;
+        self.keyed.close().await;
+        self.paged.close().await;
+        self.whole.close().await;
     }
 
     /// How many round trips its calls have made so far, those that prepare a statement aside.
@@ -138,23 +155,33 @@ impl PostgresStore {
         self.round_trips.load(Ordering::Relaxed)
     }
 
-    pub(crate) const fn reads(&self) -> &PgPool {
-        &self.reads
+    pub(crate) const fn whole_pool(&self) -> &PgPool {
+        &self.whole
     }
 
-    /// A unit of work on a connection whose plans never scan.
-    pub(crate) async fn begin(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::begin(&self.hot, Arc::clone(&self.round_trips), act).await
+    /// A unit of work on many keys at once.
+    pub(crate) async fn begin_keyed(&self, act: &'static str) -> Result<Session, StoreError> {
+        Session::begin(&self.keyed, Arc::clone(&self.round_trips), act).await
     }
 
-    /// Single statements on a connection whose plans never scan.
-    pub(crate) fn hot(&self, act: &'static str) -> Single<'_> {
-        Single { pool: &self.hot, round_trips: &self.round_trips, act }
+    /// A unit of work on a page of rows.
+    pub(crate) async fn begin_paged(&self, act: &'static str) -> Result<Session, StoreError> {
+        Session::begin(&self.paged, Arc::clone(&self.round_trips), act).await
     }
 
-    /// Single statements on a connection that may choose any plan.
-    pub(crate) fn cold(&self, act: &'static str) -> Single<'_> {
-        Single { pool: &self.reads, round_trips: &self.round_trips, act }
+    /// Single statements on many keys at once.
+    pub(crate) fn keyed(&self, act: &'static str) -> Single<'_> {
+        Single { pool: &self.keyed, round_trips: &self.round_trips, act }
+    }
+
+    /// Single statements on one row or a page of rows.
+    pub(crate) fn paged(&self, act: &'static str) -> Single<'_> {
+        Single { pool: &self.paged, round_trips: &self.round_trips, act }
+    }
+
+    /// Single statements over whole tables.
+    pub(crate) fn whole(&self, act: &'static str) -> Single<'_> {
+        Single { pool: &self.whole, round_trips: &self.round_trips, act }
     }
 }
 
