@@ -1,0 +1,358 @@
+//! The driver: does what [`Follow`] says, over the ports, one unit of work at a time.
+//!
+//! Never decides what a fact means, and never goes on from a commit whose end it has not seen: then it
+//! reads the cursor again.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, stream};
+use inspay_ports::{Chain, ChainErrorKind, Header, ProvenBlock, Store, WatchFilter};
+use inspay_primitives::{BlockRef, Clock};
+use tokio::sync::watch;
+
+use crate::{
+    audit::Auditor,
+    catch_up::CatchUp,
+    error::FollowError,
+    follow::{Fact, Follow, FollowRules, HaltReason, Idle, Next},
+    meters,
+    settings::FollowSettings,
+    status::{FollowStatus, Stall},
+    tags::TagsWatch,
+};
+
+/// What one step did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stepped {
+    /// Nothing: there was nothing to do.
+    Idle(Idle),
+    /// Applied blocks, or moved the tags, in one commit.
+    Applied {
+        /// The tip afterwards.
+        tip: BlockRef,
+        /// Blocks added.
+        added: usize,
+        /// Blocks that left the chain.
+        orphaned: usize,
+        /// Transfers in the added blocks.
+        transfers: usize,
+    },
+    /// Applied a part of a finalized span, in one commit.
+    RangeApplied {
+        /// The tip afterwards.
+        tip: BlockRef,
+        /// Transfers in it.
+        transfers: usize,
+    },
+    /// Found the books to agree with the chain.
+    Audited {
+        /// Everything up to here is whole.
+        up_to: u64,
+    },
+    /// Could not find the books to agree with the chain.
+    AuditFailed(Stall),
+    /// Applied nothing: the chain contradicts what cannot be given up.
+    Halted(HaltReason),
+}
+
+impl Stepped {
+    /// Whether the next step is likely to find something to do at once.
+    #[must_use]
+    pub const fn did_something(&self) -> bool {
+        match self {
+            Self::Applied { .. } | Self::RangeApplied { .. } | Self::Audited { .. } => true,
+            Self::Idle(_) | Self::AuditFailed(_) | Self::Halted(_) => false,
+        }
+    }
+}
+
+/// Follows one chain. One per chain writes to a database; a second one is refused by the cursor's revision.
+#[derive(Debug)]
+pub struct Follower {
+    pub(crate) chain: Arc<dyn Chain>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: FollowSettings,
+    pub(crate) filter: WatchFilter,
+    pub(crate) follow: Follow,
+    pub(crate) catch_up: Option<CatchUp>,
+    pub(crate) tags: TagsWatch,
+    pub(crate) auditor: Auditor,
+    is_loaded: bool,
+    status: watch::Sender<FollowStatus>,
+    applied: watch::Sender<u64>,
+}
+
+impl Follower {
+    /// A follower that begins where the store's cursor stands.
+    #[must_use]
+    pub fn new(
+        chain: Arc<dyn Chain>,
+        store: Arc<dyn Store>,
+        settings: FollowSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let status = watch::Sender::new(FollowStatus::new(settings.chain_id));
+        Self {
+            filter: settings.filter(),
+            follow: Follow::restore(rules(&settings), None, &[]),
+            chain,
+            store,
+            clock,
+            settings,
+            catch_up: None,
+            tags: TagsWatch::default(),
+            auditor: Auditor::default(),
+            is_loaded: false,
+            status,
+            applied: watch::Sender::new(0),
+        }
+    }
+
+    /// Where the follower stands, changing after every step that changed it.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<FollowStatus> {
+        self.status.subscribe()
+    }
+
+    /// Ticks after every commit, so that settlement wakes at once.
+    #[must_use]
+    pub fn applied(&self) -> watch::Receiver<u64> {
+        self.applied.subscribe()
+    }
+
+    /// Does one unit of work: at most one commit near the head, one of a range, or one audit.
+    ///
+    /// After an error the next step goes on from what is stored.
+    pub async fn step(&mut self) -> Result<Stepped, FollowError> {
+        let stepped = self.act().await;
+        if let Err(error) = &stepped {
+            if matches!(error, FollowError::Store(_)) {
+                self.is_loaded = false;
+                self.catch_up = None;
+            }
+            if self.catch_up.is_none() {
+                self.follow.look();
+            }
+        }
+        self.publish(&stepped);
+        stepped
+    }
+
+    async fn act(&mut self) -> Result<Stepped, FollowError> {
+        if !self.is_loaded {
+            self.load().await?;
+        }
+        if self.catch_up.is_some() {
+            return self.catch_up_step().await;
+        }
+        if self.auditor.is_due_at_once() {
+            return self.audit().await;
+        }
+        if matches!(self.follow.next(), Next::Idle(_) | Next::Halt(_)) {
+            self.follow.look();
+        }
+        loop {
+            match self.follow.next() {
+                Next::Head => self.look_at_head().await?,
+                Next::HeaderAt(number) => {
+                    let answer = self.chain.header_at(number).await;
+                    self.learn_header(answer)?;
+                }
+                Next::HeaderByHash(hash) => {
+                    let answer = self.chain.header_by_hash(hash).await;
+                    self.learn_header(answer)?;
+                }
+                Next::Headers { from, to } => {
+                    let headers = self.chain.headers(from, to).await?;
+                    self.follow.learn(Fact::Headers(headers))?;
+                }
+                Next::Prove => {
+                    let proven = self.prove().await?;
+                    self.follow.learn(Fact::Proven(proven))?;
+                }
+                Next::Commit => return self.commit().await,
+                Next::Ranges { from, to } => {
+                    self.begin_catch_up(from, to).await?;
+                    return self.catch_up_step().await;
+                }
+                Next::Idle(idle) => {
+                    if let Some(stepped) = self.use_idle_time(idle).await? {
+                        return Ok(stepped);
+                    }
+                }
+                Next::Halt(reason) => return Ok(Stepped::Halted(reason)),
+            }
+        }
+    }
+
+    /// Reads where the store stands; everything in memory is given up for it.
+    pub(crate) async fn load(&mut self) -> Result<(), FollowError> {
+        let chain_id = self.settings.chain_id;
+        let cursor = self.store.cursor(chain_id).await?;
+        let window = match cursor {
+            Some(_) => self.store.window(chain_id).await?,
+            None => Vec::new(),
+        };
+        self.follow = Follow::restore(rules(&self.settings), cursor, &window);
+        self.tags.forget();
+        self.is_loaded = true;
+        Ok(())
+    }
+
+    async fn look_at_head(&mut self) -> Result<(), FollowError> {
+        self.ask_tags_if_due();
+        let head = self.chain.head().await?;
+        let must_wait = !self.tags.is_known();
+        self.take_tags(must_wait).await?;
+        self.follow.learn(Fact::Head(head))?;
+        Ok(())
+    }
+
+    fn learn_header(
+        &mut self,
+        answer: Result<Header, inspay_ports::ChainError>,
+    ) -> Result<(), FollowError> {
+        let fact = match answer {
+            Ok(header) => Fact::Header(header),
+            Err(error) if matches!(error.kind, ChainErrorKind::NotYet(_)) => Fact::Missing,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(self.follow.learn(fact)?)
+    }
+
+    /// Proves the blocks at hand, several at once. Where one cannot be proven, those below it go on alone,
+    /// unless they are a part of another branch.
+    async fn prove(&self) -> Result<Vec<ProvenBlock>, FollowError> {
+        let headers = self.follow.to_prove();
+        let mut proofs = stream::iter(headers)
+            .map(|header| self.chain.proven_block(header, &self.filter))
+            .buffered(self.settings.proof_concurrency.max(1));
+        let mut proven = Vec::with_capacity(headers.len());
+        while let Some(answer) = proofs.next().await {
+            match answer {
+                Ok(block) => proven.push(block),
+                Err(source) => {
+                    let number = headers.get(proven.len()).map_or(0, |header| header.block.number);
+                    let error = FollowError::NotProven { number, source };
+                    if proven.is_empty() || self.follow.changes_branch() {
+                        return Err(error);
+                    }
+                    tracing::debug!(
+                        chain.id = self.settings.chain_id.0,
+                        block.number = number,
+                        error = &error as &dyn std::error::Error,
+                        "the blocks below are applied without it"
+                    );
+                    break;
+                }
+            }
+        }
+        Ok(proven)
+    }
+
+    pub(crate) async fn commit(&mut self) -> Result<Stepped, FollowError> {
+        let Some(commit) = self.follow.take_commit() else {
+            return Ok(Stepped::Idle(Idle::AtHead));
+        };
+        let tip = commit.cursor.tip;
+        let (added, orphaned) = (commit.added.len(), commit.orphaned.len());
+        let transfers = commit.added.iter().map(|applied| applied.transfers.len()).sum();
+        self.store.commit_blocks(commit).await?;
+        self.follow.committed();
+        if orphaned > 0 {
+            self.tags.forget();
+            tracing::info!(
+                chain.id = self.settings.chain_id.0,
+                block.number = tip.number,
+                orphaned,
+                added,
+                "the chain changed its branch"
+            );
+        }
+        meters::committed(self.settings.chain_id, added, transfers, orphaned);
+        self.tick();
+        Ok(Stepped::Applied { tip, added, orphaned, transfers })
+    }
+
+    /// At the head there is time for what does not hurry: the tags, then the audit. `None` if it brought
+    /// something to commit.
+    async fn use_idle_time(&mut self, idle: Idle) -> Result<Option<Stepped>, FollowError> {
+        match idle {
+            Idle::AtHead => {
+                self.take_tags(true).await?;
+                if self.follow.next() == Next::Commit {
+                    return Ok(None);
+                }
+                if self.auditor.is_due(self.clock.now(), self.follow.needs_audit()) {
+                    return self.audit().await.map(Some);
+                }
+                Ok(Some(Stepped::Idle(idle)))
+            }
+            Idle::NodeLags { .. } | Idle::BeforeStart { .. } => Ok(Some(Stepped::Idle(idle))),
+        }
+    }
+
+    /// Says that something was committed.
+    pub(crate) fn tick(&self) {
+        let now = self.clock.now();
+        self.status.send_modify(|status| status.last_commit_at = Some(now));
+        self.publish_cursor();
+        self.applied.send_modify(|commits| *commits = commits.wrapping_add(1));
+    }
+
+    fn publish_cursor(&self) {
+        let head_number = self.follow.head().map(|head| head.block.number);
+        let cursor = self.follow.cursor().copied();
+        self.status.send_modify(|status| {
+            status.checked = self.follow.is_checked();
+            status.tip = cursor.map(|cursor| cursor.tip);
+            status.audited_to = cursor.map_or(0, |cursor| cursor.audited_to);
+            status.head_number = head_number.or(status.head_number);
+            status.catching_up = self.catch_up.is_some();
+            let unread = cursor.map_or(self.settings.start_number, |cursor| cursor.tip.number);
+            status.lag_blocks = status.head_number.map_or(0, |head| head.saturating_sub(unread));
+        });
+    }
+
+    fn publish(&self, stepped: &Result<Stepped, FollowError>) {
+        self.publish_cursor();
+        let (stalled, halted) = match stepped {
+            Ok(Stepped::Halted(reason)) => (None, Some(*reason)),
+            Ok(Stepped::Idle(Idle::NodeLags { head_number })) => {
+                let tip_number = self.follow.cursor().map_or(0, |cursor| cursor.tip.number);
+                let lags = (*head_number < tip_number)
+                    .then_some(Stall::NodeLags { head_number: *head_number, tip_number });
+                (lags, None)
+            }
+            Ok(
+                Stepped::Idle(Idle::AtHead | Idle::BeforeStart { .. })
+                | Stepped::Applied { .. }
+                | Stepped::RangeApplied { .. }
+                | Stepped::Audited { .. }
+                | Stepped::AuditFailed(_),
+            ) => (None, None),
+            Err(error) => (Some(Stall::of(error)), None),
+        };
+        let stalled = stalled.or_else(|| self.auditor.stall().cloned());
+        if let Some(stall) = &stalled {
+            meters::failed(self.settings.chain_id, stall.code());
+        }
+        self.status.send_modify(|status| {
+            status.stalled = stalled;
+            status.halted = halted;
+        });
+        meters::standing(&self.status.borrow());
+    }
+}
+
+const fn rules(settings: &FollowSettings) -> FollowRules {
+    FollowRules {
+        chain_id: settings.chain_id,
+        start_number: settings.start_number,
+        finality_depth: settings.finality_depth,
+        batch_blocks: settings.batch_blocks,
+        range_blocks_min: settings.range_blocks_min,
+        window_blocks_max: settings.window_blocks_max,
+    }
+}
