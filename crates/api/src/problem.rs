@@ -146,7 +146,7 @@ problem_codes! {
     /// No such account, or not this key's.
     AccountNotFound = "account_not_found", NOT_FOUND, "There is no such account.";
     /// The database cannot be reached.
-    StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The database does not answer. Nothing was changed.";
+    StoreUnavailable = "store_unavailable", SERVICE_UNAVAILABLE, "The database does not answer.";
     /// It took too long.
     RequestTimeout = "request_timeout", SERVICE_UNAVAILABLE, "The request took too long.";
     /// A component is not ready.

@@ -12,7 +12,10 @@ impl From<StoreError> for Problem {
         match &error.kind {
             StoreErrorKind::Unreachable(_) | StoreErrorKind::Contended(_) => {
                 tracing::warn!(error = %chain_of(&error), "the store did not answer");
-                Self::new(ProblemCode::StoreUnavailable, "Try again in a moment.")
+                Self::new(
+                    ProblemCode::StoreUnavailable,
+                    "Try again in a moment; a POST with the same Idempotency-Key.",
+                )
             }
             StoreErrorKind::QuoteUsed => Self::at(
                 ProblemCode::QuoteUsed,

@@ -279,6 +279,7 @@ function showTarget() {
   for (const link of byId("nav").querySelectorAll("a")) {
     link.classList.toggle("here", link.getAttribute("href") === location.hash);
   }
+  for (const row of byId("problem-rows").children) row.classList.toggle("here", row.id === id);
   if (target) target.scrollIntoView();
 }
 

@@ -95,8 +95,8 @@ pub(crate) async fn balance(
     PathId(account): PathId<AccountId>,
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<BalanceBody>, Problem> {
-    let summary = find(&state, &caller, &account).await?;
-    let lots = state.store().lots(&account).await?;
+    let lots = async { state.store().lots(&account).await.map_err(Problem::from) };
+    let (summary, lots) = futures::try_join!(find(&state, &caller, &account), lots)?;
     Ok(Json(BalanceBody::new(summary, &lots, state.now())))
 }
 
