@@ -1,0 +1,106 @@
+-- What the follower of a chain keeps: the window of blocks, transfers, their observations, the cursor.
+--
+-- Base units are text of 78 digits, padded with zeros, so that they compare as numbers do (trimming
+-- digits is the quickest way to see that there is nothing else). A statement that would
+-- change or drop rows that are kept for good is refused by triggers, and so is one that would replace them: those
+-- triggers look for the same key themselves, since a connection may have recursive triggers off.
+
+CREATE TABLE cursor (
+    chain_id         INTEGER PRIMARY KEY CHECK (chain_id >= 0),
+    start_number     INTEGER NOT NULL CHECK (start_number >= 0),
+    tip_number       INTEGER NOT NULL CHECK (tip_number >= 0),
+    tip_hash         BLOB NOT NULL CHECK (length(tip_hash) = 32),
+    tip_time         INTEGER NOT NULL,
+    safe_number      INTEGER NOT NULL CHECK (safe_number >= 0),
+    finalized_number INTEGER NOT NULL CHECK (finalized_number >= 0),
+    audited_to       INTEGER NOT NULL CHECK (audited_to >= 0),
+    epoch            INTEGER NOT NULL,
+    revision         INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE block (
+    chain_id   INTEGER NOT NULL,
+    number     INTEGER NOT NULL CHECK (number >= 0),
+    hash       BLOB NOT NULL CHECK (length(hash) = 32),
+    block_time INTEGER NOT NULL,
+    proof      TEXT    NOT NULL CHECK (proof IN ('bloom', 'receipts_root', 'range')),
+    canonical  INTEGER NOT NULL CHECK (canonical IN (0, 1)),
+    PRIMARY KEY (chain_id, hash)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX block_canonical_number ON block (chain_id, number) WHERE canonical = 1;
+CREATE INDEX block_number ON block (chain_id, number);
+
+CREATE TABLE transfer (
+    position           INTEGER PRIMARY KEY,
+    id                 BLOB    NOT NULL UNIQUE CHECK (length(id) = 32),
+    chain_id           INTEGER NOT NULL CHECK (chain_id >= 0),
+    tx_hash            BLOB NOT NULL CHECK (length(tx_hash) = 32),
+    token              BLOB NOT NULL CHECK (length(token) = 20),
+    treasury           BLOB NOT NULL CHECK (length(treasury) = 20),
+    direction          TEXT    NOT NULL CHECK (direction IN ('in', 'out')),
+    ordinal            INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 4294967295),
+    counterparty       BLOB NOT NULL CHECK (length(counterparty) = 20),
+    base_units         TEXT NOT NULL CHECK (
+        octet_length(base_units) = 78 AND ltrim(base_units, '0123456789') = ''
+        AND base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+    ),
+    block_number       INTEGER NOT NULL CHECK (block_number >= 0),
+    block_hash         BLOB NOT NULL CHECK (length(block_hash) = 32),
+    block_time         INTEGER NOT NULL,
+    log_index          INTEGER NOT NULL CHECK (log_index BETWEEN 0 AND 4294967295),
+    reference_read     INTEGER NOT NULL CHECK (reference_read IN (0, 1)),
+    reference          BLOB CHECK (length(reference) = 16),
+    canonical          INTEGER NOT NULL CHECK (canonical IN (0, 1)),
+    generation         INTEGER NOT NULL DEFAULT 0 CHECK (generation BETWEEN 0 AND 4294967295),
+    settled_base_units TEXT CHECK (
+        octet_length(settled_base_units) = 78 AND ltrim(settled_base_units, '0123456789') = ''
+        AND settled_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+    ),
+    settled            INTEGER NOT NULL GENERATED ALWAYS AS (settled_base_units IS NOT NULL) STORED,
+    -- Generated, so that no statement that moves the chain or the books can forget it.
+    needs_work         INTEGER NOT NULL GENERATED ALWAYS AS (
+        canonical <> (settled_base_units IS NOT NULL)
+        OR (settled_base_units IS NOT NULL AND base_units <> settled_base_units)
+    ) STORED,
+    CHECK (reference IS NULL OR reference_read = 1)
+) STRICT;
+CREATE INDEX transfer_tx_hash ON transfer (tx_hash);
+CREATE INDEX transfer_to_settle ON transfer (chain_id, block_number, log_index) WHERE needs_work = 1 AND settled = 0;
+CREATE INDEX transfer_to_reverse ON transfer (chain_id, block_number, log_index) WHERE needs_work = 1 AND settled = 1;
+CREATE TRIGGER transfer_key_stays BEFORE UPDATE OF position, id, chain_id, tx_hash, token, treasury, direction, ordinal
+ON transfer BEGIN
+    SELECT RAISE(ABORT, 'UPDATE on transfer is refused: its rows are kept as they were written');
+END;
+CREATE TRIGGER transfer_place_stays BEFORE UPDATE ON transfer WHEN NEW.position <> OLD.position BEGIN
+    SELECT RAISE(ABORT, 'UPDATE on transfer is refused: its rows are kept as they were written');
+END;
+CREATE TRIGGER transfer_is_not_dropped BEFORE DELETE ON transfer BEGIN
+    SELECT RAISE(ABORT, 'DELETE on transfer is refused: its rows are kept as they were written');
+END;
+CREATE TRIGGER transfer_is_not_replaced BEFORE INSERT ON transfer BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: transfer.position') WHERE EXISTS (
+        SELECT 1 FROM transfer WHERE position = NEW.position);
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: transfer.id') WHERE EXISTS (
+        SELECT 1 FROM transfer WHERE id = NEW.id);
+END;
+
+-- One log between two treasuries is two transfers, so the place alone is no key.
+CREATE TABLE observation (
+    chain_id    INTEGER NOT NULL,
+    block_hash  BLOB NOT NULL CHECK (length(block_hash) = 32),
+    log_index   INTEGER NOT NULL CHECK (log_index BETWEEN 0 AND 4294967295),
+    transfer_id BLOB NOT NULL CHECK (length(transfer_id) = 32),
+    canonical   INTEGER NOT NULL CHECK (canonical IN (0, 1)),
+    PRIMARY KEY (chain_id, block_hash, log_index, transfer_id)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER observation_key_stays BEFORE UPDATE OF chain_id, block_hash, log_index, transfer_id ON observation BEGIN
+    SELECT RAISE(ABORT, 'UPDATE on observation is refused: its rows are kept as they were written');
+END;
+CREATE TRIGGER observation_is_not_dropped BEFORE DELETE ON observation BEGIN
+    SELECT RAISE(ABORT, 'DELETE on observation is refused: its rows are kept as they were written');
+END;
+CREATE TRIGGER observation_is_not_replaced BEFORE INSERT ON observation BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: observation') WHERE EXISTS (
+        SELECT 1 FROM observation WHERE chain_id = NEW.chain_id AND block_hash = NEW.block_hash
+            AND log_index = NEW.log_index AND transfer_id = NEW.transfer_id);
+END;
