@@ -172,7 +172,7 @@ mod tests {
         read_batch(&METHODS, body.as_bytes())
     }
 
-    fn contradicts<T: std::fmt::Debug>(outcome: Result<T, ChainErrorKind>) -> bool {
+    fn contradicts<T>(outcome: &Result<T, ChainErrorKind>) -> bool {
         matches!(outcome, Err(ChainErrorKind::Contradiction(_)))
     }
 
@@ -189,9 +189,9 @@ mod tests {
     fn null_is_an_answer_and_nothing_is_none() {
         assert_eq!(read_single::<u64>("eth_a", br#"{"id":0,"result":null}"#), Ok(None));
         assert_eq!(read_single::<u64>("eth_a", br#"{"id":0,"result":7}"#), Ok(Some(7)));
-        assert!(contradicts(read_single::<u64>("eth_a", br#"{"id":0}"#)));
-        assert!(contradicts(read_single::<u64>("eth_a", br#"{"id":0,"result":"x"}"#)));
-        assert!(contradicts(read_single::<u64>("eth_a", b"<html>")));
+        assert!(contradicts(&read_single::<u64>("eth_a", br#"{"id":0}"#)));
+        assert!(contradicts(&read_single::<u64>("eth_a", br#"{"id":0,"result":"x"}"#)));
+        assert!(contradicts(&read_single::<u64>("eth_a", b"<html>")));
         let refused = br#"{"id":0,"result":null,"error":{"code":-32000,"message":"Unauthorized"}}"#;
         assert!(matches!(read_single::<u64>("eth_a", refused), Err(ChainErrorKind::Refused(_))));
     }
@@ -200,10 +200,10 @@ mod tests {
     fn replies_of_a_batch_are_matched_by_their_ids() {
         let swapped = r#"[{"id":1,"result":8},{"id":0,"result":7}]"#;
         assert_eq!(batch(swapped), Ok(vec![Ok(Some(7)), Ok(Some(8))]));
-        assert!(contradicts(batch(r#"[{"id":1,"result":8}]"#)));
-        assert!(contradicts(batch(r#"[{"id":1,"result":8},{"id":1,"result":8}]"#)));
-        assert!(contradicts(batch(r#"[{"id":0,"result":8},{"id":2,"result":8}]"#)));
-        assert!(contradicts(batch(r#"[{"result":8},{"id":0,"result":8}]"#)));
+        assert!(contradicts(&batch(r#"[{"id":1,"result":8}]"#)));
+        assert!(contradicts(&batch(r#"[{"id":1,"result":8},{"id":1,"result":8}]"#)));
+        assert!(contradicts(&batch(r#"[{"id":0,"result":8},{"id":2,"result":8}]"#)));
+        assert!(contradicts(&batch(r#"[{"result":8},{"id":0,"result":8}]"#)));
     }
 
     #[test]
