@@ -1,1 +1,323 @@
-//! Harness.
+//! The harness of the end-to-end tests: the binary as its users run it.
+//!
+//! Never sleeps for a guess: it waits on a condition, with a deadline.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use inspay_devchain::{Deployment, Devchain};
+use inspay_primitives::{Address, B256, Reference, U256};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+    time::{Instant, interval},
+};
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the binary is: beside the folder of the test's own executable. `make test` builds it first.
+///
+/// # Panics
+///
+/// If it is not there.
+#[must_use]
+pub fn inspay_binary() -> PathBuf {
+    let this = std::env::current_exe().expect("a running test has a path");
+    let profile =
+        this.parent().and_then(Path::parent).expect("the test lies in target/<profile>/deps");
+    let binary = profile.join("inspay");
+    assert!(binary.is_file(), "{} is missing: run `cargo build --bin inspay`", binary.display());
+    binary
+}
+
+/// Runs the binary to its end in `folder`, with these variables and no others of ours.
+///
+/// # Panics
+///
+/// If it cannot be started.
+pub async fn inspay(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(inspay_binary());
+    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    for name in ["DATABASE_URL", "INSPAY_SETTINGS", "INSPAY_LISTEN", "INSPAY_LOG"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied()).output().await.expect("the binary starts")
+}
+
+/// What a run printed as its result, as JSON.
+///
+/// # Panics
+///
+/// If it is no JSON.
+#[must_use]
+pub fn json_of(output: &Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&text).unwrap_or_else(|why| {
+        panic!("no JSON ({why}): {text}\n{}", String::from_utf8_lossy(&output.stderr))
+    })
+}
+
+/// What a run said beside its result.
+#[must_use]
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// How a test's chain is written into settings.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainText {
+    /// Chain id in the settings.
+    pub id: u64,
+    /// Decimals of USDT in the settings.
+    pub usdt_decimals: u8,
+    /// Confirmations of both assets.
+    pub confirmations: u32,
+}
+
+impl Default for ChainText {
+    fn default() -> Self {
+        Self { id: 31_337, usdt_decimals: 6, confirmations: 2 }
+    }
+}
+
+/// A settings file for a local chain.
+#[must_use]
+pub fn settings_text(place: &Deployment, chain: ChainText) -> String {
+    let ChainText { id, usdt_decimals, confirmations } = chain;
+    let asset = |symbol: &str, contract: Address, decimals: u8, feed: Address| {
+        format!(
+            "[[chains.assets]]\nsymbol = \"{symbol}\"\ncontract = \"{contract}\"\ndecimals = {decimals}\n\
+             confirmations = [{{ depth = {confirmations} }}]\n\
+             rates = [{{ kind = \"chainlink\", aggregator = \"{feed}\", heartbeat_seconds = 86400 }}]\n\
+             rate_rules = {{ max_age_seconds = 86400 }}\n"
+        )
+    };
+    format!(
+        "[[chains]]\nid = {id}\nname = \"test\"\nhttp = [\"{}\"]\nws = \"{}\"\npoll_interval_ms = 200\n\
+         treasuries = [{{ address = \"{}\" }}]\n\
+         native = {{ symbol = \"ETH\", rates = [{{ kind = \"fixed\", usd = \"2500\" }}] }}\n{}{}",
+        place.http_url,
+        place.ws_url,
+        place.treasury,
+        asset("INSPI", place.inspi, 18, place.inspi_feed),
+        asset("USDT", place.usdt, usdt_decimals, place.usdt_feed),
+    )
+}
+
+/// A gateway as a process of its own, with a client.
+#[derive(Debug)]
+pub struct Gateway {
+    folder: TempDir,
+    database_url: String,
+    key: String,
+    base: String,
+    client: Client,
+    child: Option<Child>,
+    requests: u64,
+}
+
+impl Gateway {
+    /// Writes settings, makes a key, starts the gateway. `database_url` of `None` takes an SQLite file.
+    ///
+    /// # Panics
+    ///
+    /// If any of it fails.
+    pub async fn start(settings: &str, database_url: Option<String>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("inspay.toml"), settings).expect("settings");
+        let database_url = database_url
+            .unwrap_or_else(|| format!("sqlite:{}", folder.path().join("test.db").display()));
+        let variables = [("DATABASE_URL", database_url.as_str())];
+        let migrated = inspay(folder.path(), &variables, &["migrate"]).await;
+        assert!(migrated.status.success(), "{}", said(&migrated));
+        let made = inspay(
+            folder.path(),
+            &variables,
+            &["keys", "create", "test", "--scope", "operator", "--json"],
+        )
+        .await;
+        let key = json_of(&made)["key"].as_str().expect("a key").to_owned();
+        let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        let base = String::new();
+        let mut gateway =
+            Self { folder, database_url, key, base, client, child: None, requests: 0 };
+        gateway.resume().await;
+        gateway
+    }
+
+    /// Starts the process again, on what is in the database.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come to listen.
+    pub async fn resume(&mut self) {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("gateway.log"))
+            .expect("a log");
+        let mut child = Command::new(inspay_binary())
+            .args([
+                "serve",
+                "--json",
+                "--listen",
+                "127.0.0.1:0",
+                "--until-stdin-closes",
+                "--log",
+                "info",
+            ])
+            .current_dir(self.folder.path())
+            .env("DATABASE_URL", &self.database_url)
+            .env_remove("INSPAY_SETTINGS")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the gateway starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("standard output is piped");
+        BufReader::new(stdout).read_line(&mut line).await.expect("a line");
+        let told: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|why| panic!("{why}: {line:?}\n{}", self.log()));
+        told["url"].as_str().expect("a URL").clone_into(&mut self.base);
+        self.child = Some(child);
+    }
+
+    /// Kills the process where it stands.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.expect("it ends");
+        }
+    }
+
+    /// The process's log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("gateway.log")).unwrap_or_default()
+    }
+
+    /// Runs a command of the binary on the same settings and database.
+    pub async fn command(&self, arguments: &[&str]) -> Output {
+        inspay(self.folder.path(), &[("DATABASE_URL", &self.database_url)], arguments).await
+    }
+
+    /// Asks; answers status and body.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.key);
+        let answer = request.send().await.unwrap_or_else(|why| panic!("{why}\n{}", self.log()));
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    /// Posts with an idempotency key of its own; answers status and body.
+    ///
+    /// # Panics
+    ///
+    /// If there is no answer.
+    pub async fn post(&mut self, path: &str, body: &Value) -> (StatusCode, Value) {
+        self.requests += 1;
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
+            .header("Idempotency-Key", format!("test-{}", self.requests))
+            .json(body);
+        let answer = request.send().await.unwrap_or_else(|why| panic!("{why}\n{}", self.log()));
+        let status = answer.status();
+        (status, answer.json().await.unwrap_or_default())
+    }
+
+    /// Quotes a starter pack and orders it in `asset` for `account`.
+    ///
+    /// # Panics
+    ///
+    /// If the gateway refuses.
+    pub async fn order(&mut self, account: &str, asset: &str) -> Value {
+        let (status, quote) = self.post("/v1/quotes", &json!({ "pack": "starter" })).await;
+        assert!(status.is_success(), "{quote}");
+        let wish = json!({ "quote": quote["id"], "asset": asset, "account": account });
+        let (status, order) = self.post("/v1/orders", &wish).await;
+        assert!(status.is_success(), "{order}");
+        order
+    }
+
+    /// Looks again and again until `done` holds of what `path` answers.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come to hold in time.
+    pub async fn wait(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut looks = interval(Duration::from_millis(25));
+        loop {
+            looks.tick().await;
+            let (_, seen) = self.get(path).await;
+            if done(&seen) {
+                return seen;
+            }
+            assert!(Instant::now() < deadline, "waited in vain; last seen: {seen}\n{}", self.log());
+        }
+    }
+
+    /// Waits until an order is in `state`.
+    pub async fn wait_for(&self, order: &Value, state: &str) -> Value {
+        self.wait(&order_path(order), |seen| seen["state"] == state).await
+    }
+
+    /// The credits that `account` can spend.
+    pub async fn available(&self, account: &str) -> Value {
+        self.get(&format!("/v1/accounts/{account}/balance")).await.1["available"].clone()
+    }
+
+    /// Reconciles and verifies; both must agree.
+    ///
+    /// # Panics
+    ///
+    /// If books, chain or laws differ.
+    pub async fn must_reconcile(&self) -> Value {
+        let reconciled = self.command(&["reconcile", "--json"]).await;
+        assert!(reconciled.status.success(), "{}{}", json_of(&reconciled), said(&reconciled));
+        let verified = self.command(&["ledger", "verify", "--json"]).await;
+        assert!(verified.status.success(), "{}{}", json_of(&verified), said(&verified));
+        json_of(&reconciled)
+    }
+}
+
+/// The path of an order.
+#[must_use]
+pub fn order_path(order: &Value) -> String {
+    format!("/v1/orders/{}", order["id"].as_str().unwrap_or_default())
+}
+
+/// Sends what an order asks for, reference included, and answers the chain transaction.
+///
+/// # Panics
+///
+/// If the order cannot be read or the chain refuses.
+pub async fn pay(chain: &Devchain, order: &Value, payer: Address) -> B256 {
+    let text = |value: &Value| value.as_str().expect("a text").to_owned();
+    let due: U256 = text(&order["payment"]["amount"]["base_units"]).parse().expect("an amount");
+    let token: Address = text(&order["token"]).parse().expect("a token");
+    let treasury: Address = text(&order["treasury"]).parse().expect("a treasury");
+    let reference: Reference = text(&order["reference"]).parse().expect("a reference");
+    chain
+        .transfer(token, payer, treasury, due, Some(reference))
+        .await
+        .expect("the payment is mined")
+}

@@ -1,0 +1,144 @@
+//! The settings file as it is written, before it is checked. Unknown keys are refused here.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use inspay_quoting::RateRules;
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SettingsFile {
+    pub(super) database: DatabaseFile,
+    pub(super) server: ServerFile,
+    pub(super) catalog: CatalogFile,
+    pub(super) settlement: SettlementFile,
+    pub(super) chains: Vec<ChainFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DatabaseFile {
+    pub(super) url: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ServerFile {
+    pub(super) listen: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CatalogFile {
+    pub(super) path: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OddFile {
+    #[default]
+    Credit,
+    Hold,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SettlementFile {
+    pub(super) over: OddFile,
+    pub(super) late: OddFile,
+    pub(super) partial: OddFile,
+    pub(super) quarantine_seconds: u32,
+    pub(super) clock_skew_seconds: u32,
+    pub(super) late_rate_age_seconds: u32,
+}
+
+impl Default for SettlementFile {
+    /// A week of quarantine outlasts an exchange's slowest withdrawal; a minute covers clocks that are
+    /// set by different people; an hour covers a gap in the sampling of rates.
+    fn default() -> Self {
+        Self {
+            over: OddFile::Credit,
+            late: OddFile::Credit,
+            partial: OddFile::Credit,
+            quarantine_seconds: 7 * 86_400,
+            clock_skew_seconds: 60,
+            late_rate_age_seconds: 3_600,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChainFile {
+    pub(super) id: u64,
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) http: Vec<String>,
+    pub(super) ws: Option<String>,
+    #[serde(default)]
+    pub(super) start_block: u64,
+    pub(super) treasuries: Vec<TreasuryFile>,
+    pub(super) assets: Vec<AssetFile>,
+    pub(super) native: NativeFile,
+    pub(super) poll_interval_ms: Option<u64>,
+    pub(super) finality_depth: Option<u64>,
+    pub(super) request_timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TreasuryFile {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) from_block: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NativeFile {
+    pub(super) symbol: String,
+    #[serde(default)]
+    pub(super) rates: Vec<RateSourceFile>,
+    #[serde(default)]
+    pub(super) rate_rules: RateRules,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AssetFile {
+    pub(super) symbol: String,
+    pub(super) contract: String,
+    pub(super) decimals: u8,
+    #[serde(default)]
+    pub(super) confirmations: Vec<ConfirmationFile>,
+    #[serde(default)]
+    pub(super) rates: Vec<RateSourceFile>,
+    #[serde(default)]
+    pub(super) rate_rules: RateRules,
+    #[serde(default)]
+    pub(super) opening: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfirmationFile {
+    pub(super) up_to: Option<String>,
+    pub(super) depth: u32,
+    pub(super) tag: Option<TagFile>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum TagFile {
+    Safe,
+    Finalized,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
+pub(super) enum RateSourceFile {
+    Fixed { usd: String },
+    Http { url: String, pointer: String, time_pointer: Option<String> },
+    Chainlink { aggregator: String, heartbeat_seconds: u32 },
+    UniswapV3 { pool: String, window_seconds: u32, quoted_in: String },
+}

@@ -1,0 +1,318 @@
+//! From what is written to what is meant. Every refusal names its setting.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
+
+use inspay_devchain::Deployment;
+use inspay_ledger::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules};
+use inspay_primitives::{
+    Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, U256, parse_units,
+};
+use inspay_quoting::Catalog;
+use reqwest::Url;
+
+use super::{
+    AssetSettings, ChainSettings, Database, RateSourceSettings, Settings, SettingsError,
+    file::{
+        AssetFile, ChainFile, ConfirmationFile, OddFile, RateSourceFile, SettingsFile, TagFile,
+    },
+    local_chain,
+};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_DATABASE: &str = "sqlite:inspay.db";
+/// Half a minute of Ethereum blocks would be too slow for a buyer who waits; the WebSocket wakes sooner.
+const DEFAULT_POLL_INTERVAL_MS: u64 = 1_000;
+const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 10_000;
+/// About two and a half minutes on Ethereum.
+const DEFAULT_CONFIRMATIONS: u32 = 12;
+/// Anvil's own port, where `inspay serve` without settings looks for a local chain.
+const LOCAL_PORT: u16 = 8_545;
+
+/// Reads settings: the file, if one is given, and what `environment` says over it.
+///
+/// `DATABASE_URL`, `INSPAY_LISTEN`, `INSPAY_HTTP_<chain id>` (comma-separated) and `INSPAY_WS_<chain id>`
+/// override the file.
+pub(crate) fn load(
+    file: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, SettingsError> {
+    let written = match file {
+        None => SettingsFile::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
+            toml::from_str(&text).map_err(|source| SettingsError::Malformed {
+                path: path.to_owned(),
+                source: Box::new(source),
+            })?
+        }
+    };
+    let url = environment("DATABASE_URL")
+        .or(written.database.url)
+        .unwrap_or_else(|| DEFAULT_DATABASE.to_owned());
+    let listen = environment("INSPAY_LISTEN")
+        .or(written.server.listen)
+        .unwrap_or_else(|| DEFAULT_LISTEN.to_owned());
+    let chains = if written.chains.is_empty() {
+        vec![local_chain(&Deployment::local(LOCAL_PORT), 1)?]
+    } else {
+        written
+            .chains
+            .into_iter()
+            .enumerate()
+            .map(|(index, chain)| parse_chain(&format!("chains[{index}]"), chain, environment))
+            .collect::<Result<_, _>>()?
+    };
+    refuse_doubles(&chains)?;
+    let odd = &written.settlement;
+    Ok(Settings {
+        database: parse_database(&url)?,
+        listen: parse::<SocketAddr>("server.listen", &listen)?,
+        catalog: Arc::new(parse_catalog(written.catalog.path.as_deref(), file)?),
+        chains,
+        rules: SettlementRules {
+            over: match odd.over {
+                OddFile::Credit => OverPolicy::Credit,
+                OddFile::Hold => OverPolicy::Hold,
+            },
+            late: match odd.late {
+                OddFile::Credit => LatePolicy::Credit,
+                OddFile::Hold => LatePolicy::Hold,
+            },
+            partial: match odd.partial {
+                OddFile::Credit => PartialPolicy::Credit,
+                OddFile::Hold => PartialPolicy::Hold,
+            },
+        },
+        quarantine_seconds: odd.quarantine_seconds,
+        clock_skew_seconds: odd.clock_skew_seconds,
+        late_rate_age_seconds: odd.late_rate_age_seconds,
+    })
+}
+
+fn parse<T>(setting: &str, text: &str) -> Result<T, SettingsError>
+where
+    T: FromStr,
+    T::Err: fmt::Display,
+{
+    text.parse().map_err(|why| SettingsError::invalid(setting, format!("{why}: {text:?}")))
+}
+
+/// Parses a URL without repeating it: it may hold a secret.
+fn parse_url(setting: &str, text: &str, schemes: &[&str]) -> Result<Url, SettingsError> {
+    let url = Url::parse(text).map_err(|why| SettingsError::invalid(setting, why))?;
+    if schemes.contains(&url.scheme()) {
+        Ok(url)
+    } else {
+        Err(SettingsError::invalid(setting, format!("the scheme must be one of {schemes:?}")))
+    }
+}
+
+fn parse_database(url: &str) -> Result<Database, SettingsError> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if path.is_empty() {
+            return Err(SettingsError::invalid("database.url", "sqlite: needs a file name"));
+        }
+        return Ok(Database::Sqlite(path.into()));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Database::Postgres(url.to_owned()));
+    }
+    Err(SettingsError::invalid("database.url", "must begin with sqlite: or postgres://"))
+}
+
+/// The catalog's path counts from the settings file's folder.
+fn parse_catalog(path: Option<&Path>, settings: Option<&Path>) -> Result<Catalog, SettingsError> {
+    let invalid = |why: &dyn fmt::Display| SettingsError::invalid("catalog.path", why);
+    let Some(path) = path else { return Catalog::embedded().map_err(|why| invalid(&why)) };
+    let folder = settings.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
+    let path = folder.join(path);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|source| SettingsError::Unreadable { path: path.clone(), source })?;
+    Catalog::parse(&text).map_err(|why| {
+        let cause = std::error::Error::source(&why).map(|cause| format!(": {cause}"));
+        invalid(&format!("{why}{}", cause.unwrap_or_default()))
+    })
+}
+
+fn parse_chain(
+    at: &str,
+    chain: ChainFile,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<ChainSettings, SettingsError> {
+    let http = environment(&format!("INSPAY_HTTP_{}", chain.id))
+        .map_or(chain.http, |urls| urls.split(',').map(|url| url.trim().to_owned()).collect());
+    if http.is_empty() {
+        return Err(SettingsError::invalid(format!("{at}.http"), "needs at least one endpoint"));
+    }
+    let ws = environment(&format!("INSPAY_WS_{}", chain.id)).or(chain.ws);
+    let treasuries: Vec<_> = chain
+        .treasuries
+        .iter()
+        .enumerate()
+        .map(|(index, treasury)| {
+            let setting = format!("{at}.treasuries[{index}].address");
+            Ok((parse(&setting, &treasury.address)?, treasury.from_block))
+        })
+        .collect::<Result<_, SettingsError>>()?;
+    if !treasuries.is_sorted_by(|(_, a), (_, b)| a < b) || treasuries.is_empty() {
+        let why = "needs at least one, each from a later block than the one before";
+        return Err(SettingsError::invalid(format!("{at}.treasuries"), why));
+    }
+    let assets: Vec<_> = chain
+        .assets
+        .into_iter()
+        .enumerate()
+        .map(|(index, asset)| parse_asset(&format!("{at}.assets[{index}]"), asset, chain.id))
+        .collect::<Result<_, _>>()?;
+    if assets.is_empty() {
+        return Err(SettingsError::invalid(format!("{at}.assets"), "needs at least one"));
+    }
+    Ok(ChainSettings {
+        id: ChainId(chain.id),
+        name: chain.name,
+        http: http
+            .iter()
+            .map(|url| parse_url(&format!("{at}.http"), url, &["http", "https"]))
+            .collect::<Result<_, _>>()?,
+        ws: ws.map(|url| parse_url(&format!("{at}.ws"), &url, &["ws", "wss"])).transpose()?,
+        start_block: chain.start_block,
+        treasuries,
+        assets,
+        native_symbol: chain.native.symbol,
+        native_rates: parse_sources(&format!("{at}.native"), chain.native.rates)?,
+        native_rules: chain.native.rate_rules,
+        poll_interval: Duration::from_millis(
+            chain.poll_interval_ms.unwrap_or(DEFAULT_POLL_INTERVAL_MS).max(50),
+        ),
+        finality_depth: chain.finality_depth,
+        request_timeout: Duration::from_millis(
+            chain.request_timeout_ms.unwrap_or(DEFAULT_REQUEST_TIMEOUT_MS).max(100),
+        ),
+    })
+}
+
+fn parse_asset(at: &str, asset: AssetFile, chain_id: u64) -> Result<AssetSettings, SettingsError> {
+    let contract = parse(&format!("{at}.contract"), &asset.contract)?;
+    if asset.decimals > 36 {
+        return Err(SettingsError::invalid(format!("{at}.decimals"), "must be at most 36"));
+    }
+    let id = AssetId { chain_id: ChainId(chain_id), contract };
+    let opening_base_units = asset
+        .opening
+        .iter()
+        .map(|(treasury, base_units)| {
+            let setting = format!("{at}.opening");
+            Ok((parse(&setting, treasury)?, parse::<U256>(&setting, base_units)?))
+        })
+        .collect::<Result<BTreeMap<_, _>, SettingsError>>()?;
+    Ok(AssetSettings {
+        confirmations: parse_policy(
+            &format!("{at}.confirmations"),
+            &asset.confirmations,
+            asset.decimals,
+        )?,
+        rates: parse_sources(at, asset.rates)?,
+        rules: asset.rate_rules,
+        asset: Asset { id, symbol: asset.symbol, decimals: asset.decimals },
+        opening_base_units,
+    })
+}
+
+fn parse_policy(
+    at: &str,
+    written: &[ConfirmationFile],
+    decimals: u8,
+) -> Result<ConfirmationPolicy, SettingsError> {
+    let rule = |step: &ConfirmationFile| match step.tag {
+        None => ConfirmationRule::Depth(step.depth),
+        Some(TagFile::Safe) => ConfirmationRule::Safe(step.depth),
+        Some(TagFile::Finalized) => ConfirmationRule::Finalized(step.depth),
+    };
+    let invalid = |why: &dyn fmt::Display| SettingsError::invalid(at, why);
+    let Some((last, steps)) = written.split_last() else {
+        return ConfirmationPolicy::new(Vec::new(), ConfirmationRule::Depth(DEFAULT_CONFIRMATIONS))
+            .map_err(|why| invalid(&why));
+    };
+    if last.up_to.is_some() {
+        return Err(invalid(&"the last step must be without up_to: it covers all larger amounts"));
+    }
+    let steps = steps
+        .iter()
+        .map(|step| {
+            let up_to = step
+                .up_to
+                .as_deref()
+                .ok_or_else(|| invalid(&"only the last step may be without up_to"))?;
+            let base_units = parse_units(up_to, decimals).map_err(|why| invalid(&why))?;
+            Ok((base_units, rule(step)))
+        })
+        .collect::<Result<_, SettingsError>>()?;
+    ConfirmationPolicy::new(steps, rule(last)).map_err(|why| invalid(&why))
+}
+
+fn parse_sources(
+    at: &str,
+    written: Vec<RateSourceFile>,
+) -> Result<Vec<RateSourceSettings>, SettingsError> {
+    written
+        .into_iter()
+        .enumerate()
+        .map(|(index, source)| {
+            let at = format!("{at}.rates[{index}]");
+            Ok(match source {
+                RateSourceFile::Fixed { usd } => {
+                    RateSourceSettings::Fixed(parse(&format!("{at}.usd"), &usd)?)
+                }
+                RateSourceFile::Http { url, pointer, time_pointer } => RateSourceSettings::Http {
+                    url: parse_url(&format!("{at}.url"), &url, &["http", "https"])?,
+                    pointer,
+                    time_pointer,
+                },
+                RateSourceFile::Chainlink { aggregator, heartbeat_seconds } => {
+                    RateSourceSettings::Chainlink {
+                        aggregator: parse(&format!("{at}.aggregator"), &aggregator)?,
+                        heartbeat_seconds,
+                    }
+                }
+                RateSourceFile::UniswapV3 { pool, window_seconds, quoted_in } => {
+                    RateSourceSettings::UniswapV3 {
+                        pool: parse(&format!("{at}.pool"), &pool)?,
+                        window_seconds,
+                        quoted_in,
+                    }
+                }
+            })
+        })
+        .collect()
+}
+
+fn refuse_doubles(chains: &[ChainSettings]) -> Result<(), SettingsError> {
+    let mut seen = BTreeSet::new();
+    for chain in chains {
+        if !seen.insert(chain.id) {
+            return Err(SettingsError::invalid(
+                "chains",
+                format!("chain {} stands twice", chain.id),
+            ));
+        }
+        let mut contracts = BTreeSet::new();
+        let mut symbols = BTreeSet::new();
+        for listed in &chain.assets {
+            if !contracts.insert(listed.asset.id) || !symbols.insert(&listed.asset.symbol) {
+                let why = format!("{} stands twice on chain {}", listed.asset.symbol, chain.id);
+                return Err(SettingsError::invalid("chains.assets", why));
+            }
+        }
+    }
+    Ok(())
+}

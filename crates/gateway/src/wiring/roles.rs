@@ -1,0 +1,383 @@
+//! Roles: what a process does, started, watched and stopped together.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use inspay_api::{
+    ApiParts, ChainStatus, ChainTroubleKind, PricingInputs, SaleAsset, SaleSettings, Timing,
+};
+use inspay_ledger::Operation;
+use inspay_ledger_writer::{LedgerWriter, WriterLimits};
+use inspay_ports::{Chain, Store};
+use inspay_primitives::{ChainId, ChainView, Clock};
+use inspay_settlement::{
+    AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker, WorkerSettings,
+};
+use inspay_watcher::{FollowSettings, FollowStatus, FollowedAsset, Follower, check_settings};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{GatewayPricing, connect_chain, rate_book};
+use crate::{
+    exit::{Failure, FailureKind, Outcome},
+    settings::{ChainSettings, Settings},
+    system_clock::SystemClock,
+    telemetry,
+};
+
+/// Blocks that a follower may trail its node before the process counts as not ready.
+const BEHIND_BLOCKS: u64 = 64;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Answer HTTP.
+    Api,
+    /// Follow the chains.
+    Watch,
+    /// Settle what arrives.
+    Settle,
+}
+
+/// The started roles.
+#[derive(Debug)]
+pub(crate) struct Running {
+    address: Option<SocketAddr>,
+    tasks: JoinSet<Outcome>,
+    requests: TaskTracker,
+    ended: CancellationToken,
+}
+
+impl Running {
+    /// Where HTTP is answered, if it is.
+    pub(crate) const fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Resolves once a role has ended by itself, which none should.
+    pub(crate) fn ended(&self) -> impl Future<Output = ()> + use<> {
+        let ended = self.ended.clone();
+        async move { ended.cancelled().await }
+    }
+
+    /// Waits until every role has come to its end; the first failure is the outcome.
+    pub(crate) async fn finish(mut self) -> Outcome {
+        let mut outcome = Ok(());
+        while let Some(joined) = self.tasks.join_next().await {
+            let ended = joined
+                .map_err(|why| Failure::new(FailureKind::Other, "a role broke down", why))
+                .and_then(|ended| ended);
+            outcome = outcome.and(ended);
+        }
+        self.requests.close();
+        self.requests.wait().await;
+        outcome
+    }
+}
+
+/// The ledger writer as settlement sees it.
+#[derive(Debug)]
+struct WriterBooks(LedgerWriter);
+
+#[async_trait]
+impl Books for WriterBooks {
+    async fn write(
+        &self,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<inspay_ledger::Outcome>, BooksError> {
+        self.0.write(operations).await.map_err(|error| BooksError {
+            transient: error.is_transient(),
+            source: Box::new(error),
+        })
+    }
+}
+
+/// What the roles share while they are started.
+struct Starting<'a> {
+    settings: &'a Settings,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    cancel: CancellationToken,
+    chains: BTreeMap<ChainId, Arc<dyn Chain>>,
+    followers: BTreeMap<ChainId, watch::Receiver<FollowStatus>>,
+    applied: BTreeMap<ChainId, watch::Receiver<u64>>,
+    committed: Option<watch::Receiver<u64>>,
+    tasks: JoinSet<Outcome>,
+    ended: CancellationToken,
+}
+
+/// Starts roles. Chains are checked against the settings before anything is followed.
+pub(crate) async fn start(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    roles: &[Role],
+    cancel: CancellationToken,
+) -> Outcome<Running> {
+    let metrics = telemetry::start_metrics()?;
+    let chains = settings
+        .chains
+        .iter()
+        .map(|chain| Ok((chain.id, connect_chain(chain)?)))
+        .collect::<Outcome<BTreeMap<_, _>>>()?;
+    let mut starting = Starting {
+        settings,
+        store,
+        clock: Arc::new(SystemClock),
+        cancel,
+        chains,
+        followers: BTreeMap::new(),
+        applied: BTreeMap::new(),
+        committed: None,
+        tasks: JoinSet::new(),
+        ended: CancellationToken::new(),
+    };
+    if roles.contains(&Role::Watch) {
+        starting.watch().await?;
+    }
+    if roles.contains(&Role::Settle) {
+        starting.settle();
+    }
+    let requests = TaskTracker::new();
+    let address = if roles.contains(&Role::Api) {
+        let render = Arc::new(move || metrics.render());
+        Some(starting.serve(render, requests.clone()).await?)
+    } else {
+        None
+    };
+    Ok(Running { address, tasks: starting.tasks, requests, ended: starting.ended })
+}
+
+impl Starting<'_> {
+    /// Runs a role; when it ends, [`Running::ended`] tells.
+    fn run(&mut self, role: impl Future<Output = Outcome> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.tasks.spawn(async move {
+            let _told = ended.drop_guard();
+            role.await
+        });
+    }
+
+    async fn watch(&mut self) -> Outcome {
+        for chain in &self.settings.chains {
+            let Some(port) = self.chains.get(&chain.id).cloned() else { continue };
+            let follow = follow_settings(chain);
+            check_settings(&port, &follow).await.map_err(|why| {
+                Failure::new(FailureKind::Chain, format!("cannot follow chain {}", chain.id), why)
+            })?;
+            let follower =
+                Follower::new(port, Arc::clone(&self.store), follow, Arc::clone(&self.clock));
+            self.followers.insert(chain.id, follower.status());
+            self.applied.insert(chain.id, follower.applied());
+            let cancel = self.cancel.clone();
+            self.run(async move {
+                follower.run(cancel).await;
+                Ok(())
+            });
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        let (writer, task) = LedgerWriter::new(
+            Arc::clone(&self.store) as _,
+            Arc::clone(&self.clock),
+            self.settings.rules,
+            WriterLimits::default(),
+        );
+        self.committed = Some(writer.committed());
+        self.run(async move {
+            task.run().await;
+            Ok(())
+        });
+        let books: Arc<dyn Books> = Arc::new(WriterBooks(writer));
+        let policy = Arc::new(settlement_policy(self.settings));
+        let settings = WorkerSettings {
+            quarantine_seconds: self.settings.quarantine_seconds,
+            ..WorkerSettings::default()
+        };
+        for (chain_id, chain) in self.chains.clone() {
+            let worker = SettlementWorker::new(
+                ChainWork { chain, applied: self.applied.get(&chain_id).cloned() },
+                Arc::clone(&self.store),
+                Arc::clone(&books),
+                Arc::clone(&self.clock),
+                Arc::clone(&policy),
+                settings,
+            );
+            let cancel = self.cancel.clone();
+            self.run(async move {
+                worker.run(cancel).await;
+                Ok(())
+            });
+        }
+    }
+
+    async fn serve(
+        &mut self,
+        metrics: Arc<dyn Fn() -> String + Send + Sync>,
+        requests: TaskTracker,
+    ) -> Outcome<SocketAddr> {
+        let failed = |act: &str| {
+            let act = format!("cannot {act} {} (server.listen)", self.settings.listen);
+            move |why: std::io::Error| Failure::new(FailureKind::Other, act, why)
+        };
+        let listener =
+            TcpListener::bind(self.settings.listen).await.map_err(failed("listen on"))?;
+        let address = listener.local_addr().map_err(failed("listen on"))?;
+        let pricing = Arc::new(GatewayPricing::new(
+            Arc::clone(&self.settings.catalog),
+            self.settings.chains.clone(),
+            self.chains.clone(),
+            rate_book(self.settings)?,
+            Arc::clone(&self.store),
+        ));
+        let keeper = Arc::clone(&pricing).keep_rates(Arc::clone(&self.clock), self.cancel.clone());
+        self.run(async move {
+            keeper.await;
+            Ok(())
+        });
+        let parts = ApiParts {
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            pricing: pricing as Arc<dyn PricingInputs>,
+            sale: Arc::new(sale_settings(self.settings)),
+            chains: self.chain_statuses(),
+            changed: self.changes(),
+            metrics,
+            shutdown: self.cancel.clone(),
+            tasks: requests,
+            timing: Timing::default(),
+        };
+        let router = inspay_api::router(parts).map_err(|why| {
+            Failure::new(FailureKind::Other, "cannot write the API document", why)
+        })?;
+        let cancel = self.cancel.clone();
+        self.run(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(async move { cancel.cancelled().await })
+                .await
+                .map_err(|why| Failure::new(FailureKind::Other, "the HTTP server broke down", why))
+        });
+        Ok(address)
+    }
+
+    /// One counter that moves whenever anything was committed in this process.
+    fn changes(&mut self) -> watch::Receiver<u64> {
+        let (sender, receiver) = watch::channel(0u64);
+        let sender = Arc::new(sender);
+        for mut source in self.applied.values().cloned().chain(self.committed.clone()) {
+            let sender = Arc::clone(&sender);
+            let cancel = self.cancel.clone();
+            self.tasks.spawn(async move {
+                loop {
+                    tokio::select! {
+                        () = cancel.cancelled() => return Ok(()),
+                        changed = source.changed() => {
+                            if changed.is_err() {
+                                return Ok(());
+                            }
+                            sender.send_modify(|count| *count = count.wrapping_add(1));
+                        }
+                    }
+                }
+            });
+        }
+        receiver
+    }
+
+    fn chain_statuses(&self) -> inspay_api::ChainStatuses {
+        let followers = self.followers.clone();
+        Arc::new(move || {
+            followers
+                .iter()
+                .map(|(chain_id, status)| chain_status(*chain_id, &status.borrow()))
+                .collect()
+        })
+    }
+}
+
+fn chain_status(chain_id: ChainId, status: &FollowStatus) -> ChainStatus {
+    let view = status.tip.map(|head| ChainView {
+        head,
+        safe_number: status.tags.safe_number,
+        finalized_number: status.tags.finalized_number,
+        audited_to: status.audited_to,
+    });
+    ChainStatus { chain_id, view, trouble: trouble(status) }
+}
+
+/// What keeps a follower from being relied on, worst first.
+fn trouble(status: &FollowStatus) -> Option<(ChainTroubleKind, String)> {
+    if let Some(reason) = &status.halted {
+        return Some((ChainTroubleKind::Halted, reason.to_string()));
+    }
+    if let Some(stall) = &status.stalled {
+        return Some((ChainTroubleKind::Stalled, stall.to_string()));
+    }
+    if !status.checked {
+        return Some((ChainTroubleKind::Starting, "the chain has not been read yet".to_owned()));
+    }
+    (status.lag_blocks > BEHIND_BLOCKS).then(|| {
+        (ChainTroubleKind::Behind, format!("{} blocks behind the node", status.lag_blocks))
+    })
+}
+
+pub(crate) fn follow_settings(chain: &ChainSettings) -> FollowSettings {
+    let assets = chain
+        .assets
+        .iter()
+        .map(|listed| FollowedAsset {
+            opening_base_units: listed.opening_base_units.clone(),
+            ..FollowedAsset::new(listed.asset.clone())
+        })
+        .collect();
+    let settings =
+        FollowSettings::new(chain.id, chain.treasuries.clone(), assets, chain.poll_interval);
+    FollowSettings {
+        start_number: chain.start_block,
+        poll_interval: chain.poll_interval,
+        finality_depth: chain.finality_depth.unwrap_or(settings.finality_depth),
+        ..settings
+    }
+}
+
+fn settlement_policy(settings: &Settings) -> SettlementPolicy {
+    let assets: HashMap<_, _> = settings
+        .chains
+        .iter()
+        .flat_map(|chain| &chain.assets)
+        .map(|listed| {
+            let rules = AssetRules {
+                decimals: listed.asset.decimals,
+                confirmations: listed.confirmations.clone(),
+                late_rate_age_seconds: settings.late_rate_age_seconds,
+            };
+            (listed.asset.id, rules)
+        })
+        .collect();
+    SettlementPolicy {
+        assets,
+        rules: settings.rules,
+        clock_skew_seconds: settings.clock_skew_seconds,
+    }
+}
+
+fn sale_settings(settings: &Settings) -> SaleSettings {
+    let assets = settings
+        .chains
+        .iter()
+        .filter_map(|chain| chain.treasury().map(|treasury| (chain, treasury)))
+        .flat_map(|(chain, treasury)| {
+            chain.assets.iter().map(move |listed| SaleAsset {
+                asset: listed.asset.clone(),
+                treasury,
+                confirmation: listed.confirmations.clone(),
+            })
+        })
+        .collect();
+    SaleSettings { assets }
+}

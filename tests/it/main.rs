@@ -1,0 +1,8 @@
+//! End to end: the real binary, a real chain, both databases.
+
+mod cli;
+mod pay;
+mod refuse;
+mod restart;
+mod stories;
+mod twap;
