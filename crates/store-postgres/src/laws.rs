@@ -132,8 +132,8 @@ const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, be
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
      WHERE h.event_seq <> newest.seq";
 
-/// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. An
-/// observation in a block of the window is canonical as the block is.
+/// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. No
+/// observation is canonical in a block of the window that is not.
 const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has %s canonical observations, \
          %s of them where it is', encode(t.id, 'hex'), t.canonical, COALESCE(o.observations, 0), \
          COALESCE(o.in_place, 0)) AS broken \
@@ -145,9 +145,9 @@ const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has
      WHERE COALESCE(o.observations, 0) <> t.canonical::int OR COALESCE(o.in_place, 0) <> t.canonical::int \
      UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', encode(o.block_hash, 'hex'), o.log_index) \
      FROM observation o WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = o.transfer_id) \
-     UNION ALL SELECT FORMAT('observation %s/%s and its block differ', encode(o.block_hash, 'hex'), o.log_index) \
+     UNION ALL SELECT FORMAT('observation %s/%s is canonical, its block is not', encode(o.block_hash, 'hex'), o.log_index) \
      FROM observation o JOIN block b ON b.chain_id = o.chain_id AND b.hash = o.block_hash \
-     WHERE o.canonical <> b.canonical";
+     WHERE o.canonical AND NOT b.canonical";
 
 /// What an order has received is the sum of what was settled for it in time; paid means received, less the
 /// tolerance, reached the due amount.

@@ -1,4 +1,4 @@
-//! Every fact of the store port, on PostgreSQL: one cluster for the process, one database for each fact.
+//! Every fact of the store port: one cluster for the process, one database for each fact.
 
 use std::sync::Arc;
 

@@ -1,0 +1,137 @@
+//! What is kept as it was written cannot be changed, dropped or truncated, not even past the store.
+
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
+
+use crate::world::World;
+
+/// Tables no row of which ever changes.
+const FROZEN: [(&str, &str); 10] = [
+    ("account", "created_at = created_at"),
+    ("quote", "body = body"),
+    ("rate_sample", "rate = rate"),
+    ("operation", "done_at = done_at"),
+    ("entry", "event_at = event_at"),
+    ("posting", "quantity = quantity"),
+    ("settlement", "credits = credits"),
+    ("reversal", "reversed_at = reversed_at"),
+    ("event", "created_at = created_at"),
+    ("lot", "granted = granted"),
+];
+
+/// Tables whose rows move on in some columns: one of those that never do.
+const KEYED: [(&str, &str); 12] = [
+    ("transfer", "tx_hash = tx_hash"),
+    ("transfer", "treasury = treasury"),
+    ("transfer", "ordinal = ordinal"),
+    ("observation", "block_hash = block_hash"),
+    ("observation", "transfer_id = transfer_id"),
+    ("orders", "due_base_units = due_base_units"),
+    ("orders", "account = account"),
+    ("orders", "rate = rate"),
+    ("orders", "deadline = deadline"),
+    ("book_account", "account = account"),
+    ("lot", "expires_at = expires_at"),
+    ("lot", "paid = paid"),
+];
+
+const KEPT: [&str; 14] = [
+    "account",
+    "quote",
+    "orders",
+    "rate_sample",
+    "transfer",
+    "observation",
+    "operation",
+    "entry",
+    "posting",
+    "lot",
+    "settlement",
+    "reversal",
+    "event",
+    "book_account",
+];
+
+async fn count(raw: &mut PgConnection, table: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) FROM {table}");
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(raw).await.expect("counts");
+    row.get(0)
+}
+
+async fn assert_refused(raw: &mut PgConnection, sql: String) {
+    let outcome = sqlx::raw_sql(AssertSqlSafe(sql.clone())).execute(raw).await;
+    let error = outcome.expect_err(&sql);
+    let refusal = error.as_database_error().expect("the database refuses");
+    assert_eq!(refusal.code().as_deref(), Some("23001"), "{sql}: {refusal}");
+}
+
+#[tokio::test]
+async fn rows_of_the_journal_cannot_be_updated() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    for (table, change) in FROZEN.iter().chain(&KEYED) {
+        assert!(count(&mut raw, table).await > 0, "{table} has rows");
+        assert_refused(&mut raw, format!("UPDATE {table} SET {change}")).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_kept_cannot_be_deleted() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    for table in KEPT.iter().chain(&["ledger_head"]) {
+        let rows = count(&mut raw, table).await;
+        assert!(rows > 0, "{table} has rows");
+        assert_refused(&mut raw, format!("DELETE FROM {table}")).await;
+        assert_eq!(count(&mut raw, table).await, rows);
+    }
+}
+
+#[tokio::test]
+async fn tables_that_are_kept_cannot_be_truncated() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    for table in KEPT.iter().chain(&["ledger_head"]) {
+        let rows = count(&mut raw, table).await;
+        assert_refused(&mut raw, format!("TRUNCATE {table} CASCADE")).await;
+        assert_eq!(count(&mut raw, table).await, rows);
+    }
+}
+
+#[tokio::test]
+async fn an_upsert_is_no_way_around() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    for (table, key, change) in [
+        ("entry", "seq", "hash = EXCLUDED.hash"),
+        ("event", "seq", "kind = EXCLUDED.kind"),
+        ("operation", "key", "entry_seq = EXCLUDED.entry_seq"),
+        ("account", "id", "created_at = EXCLUDED.created_at"),
+    ] {
+        let sql = format!(
+            "INSERT INTO {table} SELECT * FROM {table} ON CONFLICT ({key}) DO UPDATE SET {change}"
+        );
+        assert_refused(&mut raw, sql).await;
+    }
+}
+
+#[tokio::test]
+async fn every_table_of_the_schema_is_either_kept_or_named_here() {
+    let world = World::fresh().await;
+    let mut raw = world.raw().await;
+    let rows = sqlx::query(
+        "SELECT c.relname::text, COUNT(t.oid) FROM pg_class c LEFT JOIN pg_trigger t \
+         ON t.tgrelid = c.oid AND t.tgname LIKE '%\\_all\\_stay' \
+         WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace GROUP BY c.relname",
+    )
+    .fetch_all(&mut raw)
+    .await
+    .expect("lists");
+    let moving = ["_sqlx_migrations", "block", "cursor", "api_key", "idempotency"];
+    for row in rows {
+        let (table, guards): (String, i64) = (row.get(0), row.get(1));
+        let is_kept = KEPT.contains(&table.as_str()) || table == "ledger_head";
+        assert_ne!(is_kept, moving.contains(&table.as_str()), "{table}");
+        assert_eq!(guards, i64::from(is_kept), "{table}");
+    }
+    raw.close().await.expect("closes");
+}

@@ -1,0 +1,77 @@
+//! A stored value that cannot be read back is told as corrupt, with its column; never guessed, never a panic.
+
+use inspay_ports::{
+    Page, StoreError, StoreErrorKind, TransferFilter,
+    contract::samples::{CHAIN, account, inspi, terms},
+};
+use inspay_primitives::Timestamp;
+
+use crate::world::World;
+
+fn assert_corrupt<T: std::fmt::Debug>(outcome: Result<T, StoreError>, column: &str) {
+    let error = outcome.expect_err(column);
+    assert!(!error.is_transient());
+    match &error.kind {
+        StoreErrorKind::Corrupt(why) => assert!(why.contains(column), "{why}"),
+        other => panic!("{column}: {other:?}"),
+    }
+}
+
+const FIRST_PAGE: Page = Page { after: None, limit: 100 };
+
+#[tokio::test]
+async fn unknown_words_are_corrupt() {
+    let world = World::lived_in().await;
+    let store = &world.store;
+    world
+        .tamper(
+            "UPDATE event SET kind = 'order.eaten'; \
+             ALTER TABLE orders DROP CONSTRAINT orders_state_check; UPDATE orders SET state = 'lost'; \
+             ALTER TABLE entry DROP CONSTRAINT entry_kind_check; UPDATE entry SET kind = 'gift'; \
+             ALTER TABLE lot DROP CONSTRAINT lot_source_check; UPDATE lot SET source = 'luck'; \
+             UPDATE settlement SET evidence = 'hunch' WHERE evidence IS NOT NULL; \
+             UPDATE rate_sample SET rate = 0.12345678901234567890123456789012345; \
+             UPDATE book_account SET account = 'piggy_bank' WHERE account = 'treasury'; \
+             UPDATE api_key SET scope = 'king'; \
+             ALTER TABLE block DROP CONSTRAINT block_proof_check; UPDATE block SET proof = 'trust'",
+        )
+        .await;
+    assert_corrupt(store.events(None, 0, 10).await, "kind");
+    assert_corrupt(store.order(terms(1).id).await, "state");
+    assert_corrupt(store.entries(0, 10).await, "kind");
+    assert_corrupt(store.lots(&account(1)).await, "source");
+    assert_corrupt(store.transfers(TransferFilter::default(), FIRST_PAGE).await, "s_evidence");
+    assert_corrupt(store.rates_at(vec![(inspi(), Timestamp::FAR)]).await, "rate");
+    assert_corrupt(store.balances(true).await, "account");
+    assert_corrupt(store.keys().await, "scope");
+    assert_corrupt(store.window(CHAIN).await, "proof");
+}
+
+#[tokio::test]
+async fn values_of_the_wrong_size_are_corrupt() {
+    let world = World::lived_in().await;
+    let store = &world.store;
+    world
+        .tamper(
+            "UPDATE event SET snapshot = '{\"surprise\": 1}'; \
+             ALTER TABLE transfer DROP CONSTRAINT transfer_token_check; UPDATE transfer SET token = '\\x00'; \
+             ALTER TABLE cursor DROP CONSTRAINT cursor_tip_number_check; UPDATE cursor SET tip_number = -1; \
+             ALTER TABLE orders DROP CONSTRAINT orders_reference_check; \
+             UPDATE orders SET reference = reference || '\\x00'::bytea",
+        )
+        .await;
+    assert_corrupt(store.events(None, 0, 10).await, "snapshot");
+    assert_corrupt(store.transfers(TransferFilter::default(), FIRST_PAGE).await, "token");
+    assert_corrupt(store.cursor(CHAIN).await, "tip_number");
+    assert_corrupt(store.order(terms(1).id).await, "reference");
+}
+
+#[tokio::test]
+async fn a_ledger_without_its_head_is_corrupt() {
+    let world = World::lived_in().await;
+    world.tamper("DELETE FROM ledger_head").await;
+    let decide: inspay_ports::Decide =
+        std::sync::Arc::new(|_| panic!("there is nothing to decide on"));
+    let outcome = world.store.transact(inspay_ledger::Touches::default(), decide).await;
+    assert_corrupt(outcome, "0 heads");
+}

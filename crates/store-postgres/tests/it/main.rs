@@ -1,0 +1,13 @@
+//! The PostgreSQL store on a PostgreSQL of its own: the port's contract, and what is this database's alone.
+
+mod append_only;
+mod cluster;
+mod contract;
+mod corrupt;
+mod failures;
+mod laws;
+mod locks;
+mod round_trips;
+mod scans;
+mod schema;
+mod world;

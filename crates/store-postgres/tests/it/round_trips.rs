@@ -1,0 +1,93 @@
+//! How often a call goes to the database does not depend on how much it brings.
+
+use inspay_ledger::Operation;
+use inspay_ports::{
+    AppliedBlock, FollowStore as _,
+    contract::{
+        samples::{Follower, applied, block, ordered, terms},
+        teller::{reverse, settle_for},
+    },
+};
+use inspay_primitives::Transfer;
+use inspay_store_postgres::TRANSACT_ROUND_TRIPS_MAX;
+
+use crate::world::{World, paying};
+
+/// Orders from `first` on, paid in one block.
+async fn paid_orders(world: &World, first: u64, count: u64) -> (Vec<Transfer>, AppliedBlock) {
+    let at = block("a", first);
+    let mut payments = Vec::new();
+    for number in first..first + count {
+        ordered(&world.store, number).await;
+        let log_index = u32::try_from(number).expect("small");
+        payments.push(paying(&terms(number), number, at, log_index));
+    }
+    (payments.clone(), applied(at, payments))
+}
+
+fn settlements(payments: &[Transfer], first: u64) -> Vec<Operation> {
+    (first..).zip(payments).map(|(number, paid)| settle_for(paid, 0, &terms(number))).collect()
+}
+
+#[tokio::test]
+async fn a_batch_of_any_size_makes_the_same_round_trips() {
+    let world = World::fresh().await;
+    let mut follower = Follower::new(&world.store);
+    let mut seen = Vec::new();
+    for (first, count) in [(1, 1), (10, 300)] {
+        let (payments, added) = paid_orders(&world, first, count).await;
+        follower.extend(vec![added]).await;
+        let before = world.postgres.round_trips();
+        world.write(settlements(&payments, first)).await;
+        seen.push(world.postgres.round_trips() - before);
+    }
+    assert_eq!(seen, [TRANSACT_ROUND_TRIPS_MAX; 2]);
+}
+
+#[tokio::test]
+async fn a_reversal_makes_no_more_of_them() {
+    let world = World::fresh().await;
+    let mut follower = Follower::new(&world.store);
+    let (payments, added) = paid_orders(&world, 1, 50).await;
+    follower.extend(vec![added]).await;
+    world.write(settlements(&payments, 1)).await;
+    follower.swap(&[block("a", 1)], vec![applied(block("b", 1), vec![])]).await;
+    let before = world.postgres.round_trips();
+    world.write(payments.iter().map(|payment| reverse(payment, 0)).collect()).await;
+    assert_eq!(world.postgres.round_trips() - before, TRANSACT_ROUND_TRIPS_MAX);
+    assert_eq!(world.store.broken_laws().await.expect("checks"), []);
+}
+
+#[tokio::test]
+async fn a_batch_with_nothing_to_do_does_not_write() {
+    let world = World::lived_in().await;
+    let before = world.postgres.round_trips();
+    world.write(Vec::new()).await;
+    // Begin, the head, the shared balances, and letting go.
+    assert_eq!(world.postgres.round_trips() - before, 4);
+}
+
+#[tokio::test]
+async fn a_commit_of_the_follower_makes_a_handful() {
+    let world = World::fresh().await;
+    let mut follower = Follower::new(&world.store);
+    let count = |before| world.postgres.round_trips() - before;
+    // Begin, the cursor, the blocks, commit; with transfers: locking and recording them; with a change of
+    // branch: flipping what left.
+    let before = world.postgres.round_trips();
+    follower.extend(vec![applied(block("a", 1), vec![])]).await;
+    assert_eq!(count(before), 4);
+    let (_, added) = paid_orders(&world, 2, 200).await;
+    let before = world.postgres.round_trips();
+    follower.extend(vec![added]).await;
+    assert_eq!(count(before), 6);
+    let (_, added) = paid_orders(&world, 300, 200).await;
+    let before = world.postgres.round_trips();
+    follower.swap(&[block("a", 2)], vec![added]).await;
+    assert_eq!(count(before), 7);
+    let (payments, _) = paid_orders(&world, 600, 200).await;
+    let commit = follower.range_of(block("a", 900), payments);
+    let before = world.postgres.round_trips();
+    world.postgres.commit_range(commit).await.expect("commits");
+    assert_eq!(count(before), 7);
+}

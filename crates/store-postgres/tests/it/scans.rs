@@ -1,0 +1,217 @@
+//! No statement that runs in a loop reads a whole table or a whole index, also not on plans that were made
+//! while the tables were empty.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use inspay_ports::{
+    AttributionProbe, BooksStore as _, OrderFilter, Page, ReadStore as _,
+    SaleStore as _, TransferFilter,
+    contract::{
+        samples::{
+            CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms,
+            treasury, usdt,
+        },
+        teller::{reverse, settle_for},
+    },
+};
+use inspay_primitives::{OrderTerms, Timestamp, Transfer, U256};
+use inspay_quoting::{RateSample, SourceKind};
+use sqlx::Row as _;
+
+use crate::world::{World, paying};
+
+const ROUNDS: u64 = 60;
+const EACH: u64 = 50;
+const PAGE: Page = Page { after: None, limit: 20 };
+
+/// Tables that grow with use.
+const LARGE: [&str; 14] = [
+    "account",
+    "book_account",
+    "entry",
+    "event",
+    "lot",
+    "observation",
+    "operation",
+    "orders",
+    "posting",
+    "quote",
+    "rate_sample",
+    "reversal",
+    "settlement",
+    "transfer",
+];
+
+fn terms_of(number: u64) -> OrderTerms {
+    OrderTerms { account: account(number), ..terms(number) }
+}
+
+/// One turn of every loop: blocks come, orders are made, transfers are found, settled, listed.
+async fn turn(world: &World, follower: &mut Follower, round: u64) {
+    let store = &world.postgres;
+    let numbers = round * EACH..(round + 1) * EACH;
+    for number in numbers.clone() {
+        store.save_quote(quote(number)).await.expect("keeps");
+        store.create_order(new_order(terms_of(number))).await.expect("makes");
+    }
+    let at = block("a", round * 2 + 1);
+    let left = block("x", round * 2 + 2);
+    let payments: Vec<Transfer> = numbers
+        .clone()
+        .map(|number| {
+            let log_index = u32::try_from(number % EACH).expect("small");
+            paying(&terms_of(number), number, at, log_index)
+        })
+        .collect();
+    if round.is_multiple_of(2) {
+        follower.range(at, payments.clone()).await;
+    } else {
+        follower.extend(vec![applied(at, payments.clone())]).await;
+        follower.extend(vec![applied(left, vec![])]).await;
+        follower.swap(&[left], vec![applied(block("a", round * 2 + 2), vec![])]).await;
+    }
+    find(world, &payments).await;
+    let settle = |(number, paid)| settle_for(paid, 0, &terms_of(number));
+    world.write(numbers.clone().zip(&payments).map(settle).collect()).await;
+    look(world, round * EACH, &payments).await;
+    // One payment of each round leaves the chain and is taken back.
+    if !round.is_multiple_of(2) {
+        let tip = block("a", round * 2 + 2);
+        let fewer: Vec<Transfer> = payments
+            .iter()
+            .skip(1)
+            .map(|paid| Transfer { block: block("b", at.number), ..*paid })
+            .collect();
+        let back =
+            vec![applied(block("b", at.number), fewer), applied(block("b", tip.number), vec![])];
+        follower.swap(&[at, tip], back).await;
+        assert_eq!(store.transfers_to_reverse(CHAIN, 10).await.expect("finds").len(), 1);
+        world.write(vec![reverse(&payments[0], 0)]).await;
+    }
+}
+
+/// What the settlement loop asks before it settles.
+async fn find(world: &World, payments: &[Transfer]) {
+    let store = &world.postgres;
+    let due = store.transfers_to_settle(CHAIN, u64::MAX, 100).await.expect("finds");
+    assert_eq!(due.len(), payments.len());
+    assert_eq!(store.transfers_to_reverse(CHAIN, 100).await.expect("finds").len(), 0);
+    let probes = payments.iter().map(|paid| AttributionProbe {
+        asset: usdt(),
+        treasury: treasury(),
+        base_units: paid.base_units,
+        reference: None,
+    });
+    let found = store.orders_for(probes.collect()).await.expect("finds");
+    assert_eq!(found.len(), payments.len());
+    let probe = AttributionProbe {
+        asset: usdt(),
+        treasury: treasury(),
+        base_units: U256::from(1),
+        reference: Some(found[0].terms.reference),
+    };
+    assert_eq!(store.orders_for(vec![probe]).await.expect("finds").len(), 1);
+    store.canonical_hashes(CHAIN, vec![payments[0].block.number]).await.expect("reads");
+    assert!(store.oldest_unsettled_time(CHAIN).await.expect("reads").is_some());
+    assert!(store.has_orders_before(CHAIN, block_time(1)).await.expect("reads"));
+    let late = Timestamp::from_micros(0);
+    assert_eq!(store.orders_to_close(CHAIN, late, 10).await.expect("finds").len(), 0);
+    assert_eq!(store.lots_to_expire(late, 10).await.expect("finds").len(), 0);
+    let sample = RateSample {
+        source: "feed".to_owned(),
+        kind: SourceKind::Feed,
+        rate: "1".parse().expect("a rate"),
+        observed_at: payments[0].block.time,
+        valid_until: None,
+    };
+    store.save_rates(vec![(usdt(), sample)]).await.expect("keeps");
+    let rates = store.rates_at(vec![(usdt(), Timestamp::FAR)]).await.expect("finds");
+    assert!(rates[0].is_some());
+}
+
+/// What is read and done after a batch.
+async fn look(world: &World, first: u64, payments: &[Transfer]) {
+    let store = &world.postgres;
+    let order = terms_of(first);
+    assert_eq!(
+        store.free_slots(CHAIN, u64::MAX, Timestamp::from_micros(0), 1_000).await.expect("frees"),
+        EACH
+    );
+    assert!(store.order(order.id).await.expect("reads").is_some());
+    assert!(store.quote(order.quote).await.expect("reads").is_some());
+    let of_account = OrderFilter { account: Some(order.account.clone()) };
+    assert_eq!(store.orders(of_account, PAGE).await.expect("lists").len(), 1);
+    assert_eq!(store.orders(OrderFilter::default(), PAGE).await.expect("lists").len(), 20);
+    assert!(store.transfer(payments[0].key.id()).await.expect("reads").is_some());
+    let filters = [
+        (TransferFilter { tx_hash: Some(payments[0].key.tx_hash), ..Default::default() }, 1),
+        (TransferFilter { order: Some(order.id), ..Default::default() }, 1),
+        (TransferFilter { account: Some(order.account.clone()), ..Default::default() }, 1),
+        (TransferFilter { suspense_only: true, ..Default::default() }, 0),
+        (TransferFilter::default(), 20),
+    ];
+    for (filter, expected) in filters {
+        let listed = store.transfers(filter, PAGE).await.expect("lists");
+        assert_eq!(listed.len(), expected);
+    }
+    assert_eq!(store.lots(&order.account).await.expect("lists").len(), 1);
+    assert_eq!(store.history(&order.account, PAGE).await.expect("lists").len(), 1);
+    assert!(store.account(&order.account).await.expect("reads").is_some());
+    store.accounts(Some(order.account.clone()), 20).await.expect("lists");
+    assert_eq!(store.events(Some(&order.account), 0, 20).await.expect("lists").len(), 1);
+    let after = i64::try_from(first).expect("small");
+    assert_eq!(store.events(None, after, 20).await.expect("lists").len(), 20);
+    assert_eq!(store.entries(after, 20).await.expect("lists").len(), 20);
+}
+
+#[derive(Debug)]
+struct Reads {
+    scans: i64,
+    index_rows: i64,
+}
+
+/// What was read of each table, once every connection has told.
+async fn reads(world: &World) -> BTreeMap<String, Reads> {
+    let mut raw = world.raw().await;
+    let others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+         AND backend_type = 'client backend'";
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    let alone = async {
+        while sqlx::query(others).fetch_optional(&mut raw).await.expect("looks").is_some() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), alone).await.expect("the connections end");
+    let rows = sqlx::query(
+        "SELECT t.relname::text, t.seq_scan, COALESCE(SUM(i.idx_tup_read), 0)::bigint \
+         FROM pg_stat_user_tables t LEFT JOIN pg_stat_user_indexes i ON i.relid = t.relid \
+         GROUP BY t.relname, t.seq_scan",
+    )
+    .fetch_all(&mut raw)
+    .await
+    .expect("reads");
+    rows.iter()
+        .map(|row| (row.get(0), Reads { scans: row.get(1), index_rows: row.get(2) }))
+        .collect()
+}
+
+#[tokio::test]
+async fn no_loop_reads_a_whole_table() {
+    let world = World::fresh().await;
+    let mut follower = Follower::new(&world.store);
+    for round in 0..ROUNDS {
+        turn(&world, &mut follower, round).await;
+    }
+    world.postgres.close().await;
+    let read = reads(&world).await;
+    for table in LARGE {
+        let Reads { scans, index_rows } = read[table];
+        assert_eq!(scans, 0, "{table} was scanned; all reads: {read:#?}");
+        // A loop that reads a whole index reads, on average, half of the final rows in each round.
+        let whole_in_each_round = i64::try_from(ROUNDS * ROUNDS * EACH / 2).expect("small");
+        assert!(
+            index_rows < whole_in_each_round / 2,
+            "{table}: {index_rows} rows; all reads: {read:#?}"
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! Databases to try things on.
+
+use std::{str::FromStr as _, sync::Arc};
+
+use inspay_ledger::{Operation, SettlementRules, apply, touches};
+use inspay_ports::{
+    ApiKeyRecord, BooksStore as _, Decide, KeyScope, Store,
+    contract::{
+        samples::{
+            CHAIN, Follower, applied, block, block_time, digest, inspi, ordered, paid, treasury,
+            usdt, withdrawn,
+        },
+        teller::{reverse, settle_alone, settle_for, write_fresh},
+    },
+};
+use inspay_primitives::{OrderTerms, Timestamp, Transfer, U256};
+use inspay_quoting::{RateSample, SourceKind};
+use inspay_store_postgres::{PostgresOptions, PostgresStore, cluster::Cluster};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
+
+/// A store with the database behind it.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) postgres: PostgresStore,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) url: String,
+}
+
+impl World {
+    /// An empty, migrated database.
+    pub(crate) async fn fresh() -> Self {
+        Self::with(&PostgresOptions::default()).await
+    }
+
+    /// An empty, migrated database, used in a certain way.
+    pub(crate) async fn with(options: &PostgresOptions) -> Self {
+        let cluster = Cluster::shared().await.expect("a cluster");
+        let url = cluster.database().await.expect("a database");
+        let postgres = PostgresStore::connect(&url, options).await.expect("a store");
+        let store: Arc<dyn Store> = Arc::new(postgres.clone());
+        Self { postgres, store, url }
+    }
+
+    /// A database with rows in every table: paid, reorged, reversed and settled again, suspended, ignored,
+    /// withdrawn.
+    pub(crate) async fn lived_in() -> Self {
+        let world = Self::fresh().await;
+        let store = &world.store;
+        let (first, second) = (ordered(store, 1).await, ordered(store, 2).await);
+        ordered(store, 3).await;
+        let at = block("a", 1);
+        let stays = paying(&first, 1, at, 0);
+        let moves = paying(&second, 2, block("a", 2), 0);
+        let stray = paid(3, inspi(), U256::MAX, at, 1);
+        let nothing = paid(4, usdt(), U256::ZERO, at, 2);
+        let out = withdrawn(5, inspi(), U256::from(7), at, 3);
+        let mut follower = Follower::new(store);
+        follower
+            .extend(vec![
+                applied(at, vec![stays, stray, nothing, out]),
+                applied(block("a", 2), vec![moves]),
+            ])
+            .await;
+        let operations = vec![
+            settle_for(&stays, 0, &first),
+            settle_for(&moves, 0, &second),
+            settle_alone(&stray, 0),
+            settle_alone(&nothing, 0),
+            settle_alone(&out, 0),
+        ];
+        write_fresh(store, operations, block_time(9)).await;
+        follower.swap(&[block("a", 2)], vec![applied(block("b", 2), vec![])]).await;
+        write_fresh(store, vec![reverse(&moves, 0)], block_time(10)).await;
+        let again = Transfer { block: block("b", 3), ..moves };
+        follower.extend(vec![applied(block("b", 3), vec![again])]).await;
+        write_fresh(store, vec![settle_for(&again, 1, &second)], block_time(11)).await;
+        world.fill_the_rest().await;
+        assert_eq!(store.broken_laws().await.expect("checks"), []);
+        world
+    }
+
+    async fn fill_the_rest(&self) {
+        let sample = RateSample {
+            source: "feed".to_owned(),
+            kind: SourceKind::Feed,
+            rate: "0.0317".parse().expect("a rate"),
+            observed_at: block_time(1),
+            valid_until: None,
+        };
+        self.store.save_rates(vec![(inspi(), sample)]).await.expect("keeps");
+        let key = ApiKeyRecord {
+            label: "ops".to_owned(),
+            hash: digest("key", 1),
+            scope: KeyScope::Operator,
+            created_at: block_time(0),
+            revoked_at: Timestamp::FAR,
+        };
+        self.store.create_key(key).await.expect("keeps");
+    }
+
+    /// A connection past the store.
+    pub(crate) async fn raw(&self) -> PgConnection {
+        let settings = PgConnectOptions::from_str(&self.url).expect("a URL");
+        PgConnection::connect_with(&settings).await.expect("connects")
+    }
+
+    /// Runs statements past the store with every trigger and foreign key asleep.
+    pub(crate) async fn tamper(&self, sql: &str) {
+        let mut raw = self.raw().await;
+        let sql = format!("SET session_replication_role = replica; {sql}");
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut raw).await.expect("tampers");
+        raw.close().await.expect("closes");
+    }
+
+    /// Writes operations with the default rules.
+    pub(crate) async fn write(&self, operations: Vec<Operation>) {
+        let touched = touches(&operations);
+        let decide: Decide = Arc::new(move |state| {
+            apply(state, &operations, &SettlementRules::default(), block_time(500)).1
+        });
+        self.postgres.transact(touched, decide).await.expect("writes");
+    }
+}
+
+/// The transfer that pays an order exactly.
+pub(crate) fn paying(
+    order: &OrderTerms,
+    tx: u64,
+    at: inspay_primitives::BlockRef,
+    log_index: u32,
+) -> Transfer {
+    assert_eq!((order.treasury, order.asset.chain_id), (treasury(), CHAIN));
+    paid(tx, order.asset, order.due_base_units, at, log_index)
+}
