@@ -31,7 +31,13 @@ struct Common {
     #[arg(long, global = true)]
     json: bool,
     /// Log filter, such as `info` or `warn,inspay_watcher=debug`.
-    #[arg(long, global = true, env = "INSPAY_LOG", default_value = "warn,sqlx=error", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "INSPAY_LOG",
+        default_value = "warn,sqlx=error",
+        value_name = "FILTER"
+    )]
     log: String,
     /// How log lines look.
     #[arg(long, global = true, env = "INSPAY_LOG_FORMAT", value_enum, default_value = "text")]

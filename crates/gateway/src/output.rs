@@ -29,12 +29,16 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Outcome {
     line(&text)
 }
 
+/// Columns of text that a table may take; longer cells are wrapped.
+const TABLE_WIDTH: u16 = 160;
+
 /// Prints a table; `right` names the columns of numbers.
 pub(crate) fn table(head: &[&str], right: &[usize], rows: Vec<Vec<String>>) -> Outcome {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY)
-        .set_content_arrangement(ContentArrangement::Disabled);
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(TABLE_WIDTH);
     table.set_header(head.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
     for row in rows {
         table.add_row(row.into_iter().enumerate().map(|(column, text)| {

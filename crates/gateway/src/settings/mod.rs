@@ -7,6 +7,8 @@
 mod file;
 mod local;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
