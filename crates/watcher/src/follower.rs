@@ -225,9 +225,10 @@ impl Follower {
     /// unless they are a part of another branch.
     async fn prove(&self) -> Result<Vec<ProvenBlock>, FollowError> {
         let headers = self.follow.to_prove();
-        let mut proofs = stream::iter(headers)
-            .map(|header| self.chain.proven_block(header, &self.filter))
-            .buffered(self.settings.proof_concurrency.max(1));
+        // Collected first: a closure that lives in the stream would keep the future from being `Send`.
+        let asked: Vec<_> =
+            headers.iter().map(|header| self.chain.proven_block(header, &self.filter)).collect();
+        let mut proofs = stream::iter(asked).buffered(self.settings.proof_concurrency.max(1));
         let mut proven = Vec::with_capacity(headers.len());
         while let Some(answer) = proofs.next().await {
             match answer {
@@ -308,6 +309,7 @@ impl Follower {
             status.checked = self.follow.is_checked();
             status.tip = cursor.map(|cursor| cursor.tip);
             status.audited_to = cursor.map_or(0, |cursor| cursor.audited_to);
+            status.tags = cursor.map(|cursor| cursor.tags).unwrap_or_default();
             status.head_number = head_number.or(status.head_number);
             status.catching_up = self.catch_up.is_some();
             let unread = cursor.map_or(self.settings.start_number, |cursor| cursor.tip.number);

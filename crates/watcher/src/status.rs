@@ -1,6 +1,6 @@
 //! What the follower tells of itself.
 
-use inspay_ports::{ChainErrorKind, StoreErrorKind};
+use inspay_ports::{ChainErrorKind, ChainTags, StoreErrorKind};
 use inspay_primitives::{Address, BlockRef, ChainId, Timestamp};
 
 use crate::{
@@ -148,6 +148,8 @@ pub struct FollowStatus {
     pub tip: Option<BlockRef>,
     /// Everything up to here is proven whole.
     pub audited_to: u64,
+    /// Heights of `safe` and `finalized`.
+    pub tags: ChainTags,
     /// The head that was last shown.
     pub head_number: Option<u64>,
     /// Blocks from the tip to the head.
@@ -168,6 +170,7 @@ impl FollowStatus {
             catching_up: false,
             tip: None,
             audited_to: 0,
+            tags: ChainTags { safe_number: 0, finalized_number: 0 },
             head_number: None,
             lag_blocks: 0,
             stalled: None,

@@ -3,6 +3,9 @@
 //! Lengths follow how dense the answers are. Limits are learned: a length that the node names, a length
 //! it refuses, a number of results it refuses. A refused range is never asked for again unchanged.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use crate::settings::RangeSettings;

@@ -1,0 +1,10 @@
+//! The follower over a chain and a store in memory: reorgs, faults, restarts, catch-up, audits.
+
+mod audits;
+mod catching_up;
+mod faults;
+mod histories;
+mod running;
+mod scenarios;
+mod settings;
+mod world;
