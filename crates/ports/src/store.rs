@@ -38,8 +38,11 @@ pub trait FollowStore: Send + Sync + std::fmt::Debug {
     /// and log index: out of one, in to the other. An orphaned block that comes back is flipped, not doubled.
     /// Blocks below `window_from` leave the window; transfers and their observations stay for ever.
     ///
-    /// Fails with `CursorMoved`, changing nothing, unless the cursor is at `expected_revision`. A second
-    /// canonical block at one height is refused, changing nothing.
+    /// A transfer that still stands in another block is moved: its observation there is no longer canonical.
+    ///
+    /// Fails with `CursorMoved`, changing nothing, unless the cursor is at `expected_revision`. Refused,
+    /// changing nothing: a second canonical block at one height, a transfer of another chain, and one transfer
+    /// given twice in a commit, unless it is the same to the last field.
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError>;
 
     /// Records what finalized ranges brought and moves the cursor. One commit, in bulk. The same rules

@@ -430,6 +430,54 @@ pub async fn a_range_does_not_double_what_is_recorded(store: &Arc<dyn Store>) {
     assert_eq!((totals.in_base_units, totals.count), (units(23), 3));
 }
 
+/// A transfer that still stands in another block is moved, not doubled.
+pub async fn what_stands_elsewhere_is_moved(store: &Arc<dyn Store>) {
+    let mut follower = Follower::new(store);
+    let known = paid(1, usdt(), units(5), block("a", 1), 0);
+    let beside = paid(2, usdt(), units(7), block("a", 1), 1);
+    follower.extend(vec![applied(block("a", 1), vec![known, beside])]).await;
+    let moved = seen_again(known, block("b", 3), 4);
+    follower.range(block("b", 4), vec![moved]).await;
+    let seen = view(store, &known).await;
+    assert_eq!((seen.transfer, seen.canonical), (moved, true));
+    let at_another_place = seen_again(known, block("b", 3), 2);
+    follower.range(block("b", 5), vec![at_another_place]).await;
+    let seen = view(store, &known).await;
+    assert_eq!((seen.transfer, seen.canonical), (at_another_place, true));
+    let totals = store.transfer_totals(usdt(), treasury(), 9).await.expect("adds up");
+    assert_eq!((totals.in_base_units, totals.count), (units(12), 2));
+    // Where it stood, it stands no longer: that block's leaving does not touch it.
+    follower.cut(block("b", 5), &[block("a", 1)]).await;
+    assert!(view(store, &known).await.canonical);
+    assert!(!view(store, &beside).await.canonical);
+}
+
+/// One transfer at two places, or one of another chain, is refused; the very same one twice is one.
+pub async fn a_commit_that_contradicts_itself_is_refused(store: &Arc<dyn Store>) {
+    let mut follower = Follower::new(store);
+    follower.extend(blocks("a", 1..=1)).await;
+    let before = picture(store).await;
+    let here = paid(1, usdt(), units(5), block("a", 2), 0);
+    let other_chain = AssetId { chain_id: ChainId(1), ..usdt() };
+    let wrong = [
+        vec![here, seen_again(here, block("a", 2), 1)],
+        vec![here, Transfer { base_units: units(6), ..here }],
+        vec![paid(2, other_chain, units(5), block("a", 2), 1)],
+    ];
+    for transfers in wrong {
+        let commit = follower.commit_of(&[], vec![applied(block("a", 2), transfers.clone())]);
+        let error = store.commit_blocks(commit).await.expect_err("contradicts itself");
+        assert!(!error.is_transient(), "{error:?}");
+        let range = follower.range_of(block("a", 2), transfers);
+        let error = store.commit_range(range).await.expect_err("contradicts itself");
+        assert!(!error.is_transient(), "{error:?}");
+        assert_eq!(picture(store).await, before);
+    }
+    follower.range(block("a", 2), vec![here, here]).await;
+    let totals = store.transfer_totals(usdt(), treasury(), 9).await.expect("adds up");
+    assert_eq!((totals.in_base_units, totals.count), (units(5), 1));
+}
+
 /// What a range covers is final: the window starts anew at its tip.
 pub async fn after_a_range_the_window_is_its_tip_alone(store: &Arc<dyn Store>) {
     let mut follower = Follower::new(store);

@@ -28,6 +28,8 @@ macro_rules! store_contract {
                 chains_do_not_touch_each_other
                 a_range_is_recorded_in_one_commit
                 a_range_does_not_double_what_is_recorded
+                what_stands_elsewhere_is_moved
+                a_commit_that_contradicts_itself_is_refused
                 after_a_range_the_window_is_its_tip_alone
                 every_uint256_is_kept_exactly
             }

@@ -13,8 +13,8 @@ use crate::{
     HistoryLine, Page, Store, TransferFilter, TransferTotals,
     contract::{
         samples::{
-            CHAIN, Follower, account, applied, block, inspi, ordered, ordered_as, paid, terms,
-            treasury, usdt, withdrawn,
+            CHAIN, Follower, account, applied, block, inspi, ordered, ordered_as, paid, seen_again,
+            terms, treasury, usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
     },
@@ -164,7 +164,8 @@ async fn settled_and_taken_back(store: &Arc<dyn Store>, parts: &mut Vec<Transfer
     let mut follower = Follower::new(store);
     follower.cursor = store.cursor(CHAIN).await.expect("reads");
     let gone = parts.remove(0);
-    follower.swap(&[block("a", 1)], vec![applied(block("b", 1), parts.clone())]).await;
+    let moved = parts.iter().map(|part| seen_again(*part, block("b", 1), part.log_index));
+    follower.swap(&[block("a", 1)], vec![applied(block("b", 1), moved.collect())]).await;
     write_fresh(store, vec![reverse(&gone, 0)], now()).await;
     let entries = store.entries(0, 100).await.expect("lists");
     assert_eq!(entries.last().map(|entry| entry.kind), Some(EntryKind::Reverse));

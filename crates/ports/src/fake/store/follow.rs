@@ -1,7 +1,9 @@
 //! The follower's side of the fake store.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
-use inspay_primitives::{B256, ChainId, Transfer};
+use inspay_primitives::{B256, ChainId, Transfer, TransferId};
 
 use super::{
     FakeStore,
@@ -35,6 +37,7 @@ impl FollowStore for FakeStore {
             let chain = commit.cursor.chain_id;
             state.check_revision(chain, commit.expected_revision)?;
             state.check_heights(chain, &commit.orphaned, &commit.added)?;
+            check_distinct(chain, commit.added.iter().flat_map(|applied| &applied.transfers))?;
             for hash in &commit.orphaned {
                 state.orphan(chain, *hash);
             }
@@ -56,6 +59,7 @@ impl FollowStore for FakeStore {
         self.write("commit a range", |state| {
             let CursorRecord { chain_id: chain, tip, .. } = commit.cursor;
             state.check_revision(chain, commit.expected_revision)?;
+            check_distinct(chain, commit.transfers.iter())?;
             for transfer in &commit.transfers {
                 state.observe(transfer);
             }
@@ -80,7 +84,7 @@ impl State {
         orphaned: &[B256],
         added: &[AppliedBlock],
     ) -> Result<(), StoreErrorKind> {
-        let mut heights = std::collections::BTreeMap::new();
+        let mut heights = BTreeMap::new();
         for AppliedBlock { block, .. } in added {
             let stored = self.canonical.get(&(chain, block.number));
             let stays = stored.filter(|hash| !orphaned.contains(hash)).copied();
@@ -116,8 +120,11 @@ impl State {
 
     fn observe(&mut self, seen: &Transfer) {
         let id = seen.key.id();
-        let place = (seen.key.chain_id, seen.block.hash, seen.log_index, id);
-        self.observations.insert(place, true);
+        let place = |at: &Transfer| (at.key.chain_id, at.block.hash, at.log_index, id);
+        if let Some(before) = self.transfers.get(&id) {
+            self.observations.insert(place(&before.transfer), false);
+        }
+        self.observations.insert(place(seen), true);
         self.change_transfer(id, Some(*seen), |row| {
             let reference = seen.reference.or(row.transfer.reference);
             row.transfer = Transfer { reference, ..*seen };
@@ -132,10 +139,28 @@ impl State {
     }
 }
 
-fn lowest() -> inspay_primitives::TransferId {
-    inspay_primitives::TransferId::from_digest(B256::ZERO)
+/// The same transfer twice at one place is one; at two places no chain holds it.
+fn check_distinct<'a>(
+    chain: ChainId,
+    transfers: impl Iterator<Item = &'a Transfer>,
+) -> Result<(), StoreErrorKind> {
+    let mut known = BTreeMap::new();
+    for transfer in transfers {
+        let id = transfer.key.id();
+        if transfer.key.chain_id != chain {
+            return Err(StoreErrorKind::Refused(format!("{id} is of another chain")));
+        }
+        if known.insert(id, transfer).is_some_and(|earlier| earlier != transfer) {
+            return Err(StoreErrorKind::Refused(format!("{id} is given twice, differently")));
+        }
+    }
+    Ok(())
 }
 
-fn highest() -> inspay_primitives::TransferId {
-    inspay_primitives::TransferId::from_digest(B256::repeat_byte(0xff))
+fn lowest() -> TransferId {
+    TransferId::from_digest(B256::ZERO)
+}
+
+fn highest() -> TransferId {
+    TransferId::from_digest(B256::repeat_byte(0xff))
 }
