@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use inspay_primitives::{Address, AssetId, B256, BlockRef, ChainId, Reference, Transfer, U256};
+pub use inspay_quoting::FeeHistory;
 use tokio::sync::watch;
 
 /// A header whose hash was recomputed from its fields.
@@ -98,15 +99,6 @@ pub struct TokenFacts {
     pub decimals: Option<u8>,
     /// What `symbol()` answers, if it answers.
     pub symbol: Option<String>,
-}
-
-/// Fees of recent blocks, in wei.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FeeHistory {
-    /// Base fees, oldest first; the last one is the next block's.
-    pub base_fees: Vec<U256>,
-    /// Priority fees at the 10th, 50th and 90th percentile, block by block.
-    pub priority_fees: Vec<[U256; 3]>,
 }
 
 /// A token transfer that is to be estimated.

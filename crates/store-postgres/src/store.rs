@@ -116,10 +116,11 @@ impl PostgresStore {
         };
         let keyed =
             pool(options.bulk_connections_max).connect_lazy_with(settings.clone().options(KEYED));
-        let paged = pool(options.page_connections_max)
-            .connect_with(settings.clone().options(PAGED))
-            .await
-            .map_err(failed(CONNECT))?;
+        // A pool keeps trying a server that refuses; whoever starts a gateway is to hear of it at once.
+        let first = settings.connect().await.map_err(failed(CONNECT))?;
+        first.close().await.map_err(failed(CONNECT))?;
+        let paged =
+            pool(options.page_connections_max).connect_lazy_with(settings.clone().options(PAGED));
         let whole = pool(options.report_connections_max)
             .test_before_acquire(true)
             .connect_lazy_with(settings.clone());

@@ -11,8 +11,7 @@ use inspay_api::{PricingInputs, transfer_calldata};
 use inspay_ports::{Chain, ChainErrorKind, Store, TransferProbe};
 use inspay_primitives::{AssetId, ChainId, Clock, Reference, Timestamp};
 use inspay_quoting::{
-    AssetInput, Catalog, FeeHistory, GasEstimate, GasRefusal, QuoteRequest, RateSample, SourceKind,
-    fee_levels,
+    AssetInput, Catalog, GasEstimate, GasRefusal, QuoteRequest, RateSample, SourceKind, fee_levels,
 };
 use inspay_rates::{RateBook, RateKey};
 use tokio_util::sync::CancellationToken;
@@ -75,10 +74,7 @@ impl GatewayPricing {
             .fee_history()
             .await
             .map_err(|why| GasRefusal::FeesUnknown(why.kind.to_string()))?;
-        let fees = fee_levels(&FeeHistory {
-            base_fees: history.base_fees,
-            priority_fees: history.priority_fees,
-        })?;
+        let fees = fee_levels(&history)?;
         let (gas_limit, for_payer) = gas_limit(port, asset, treasury, payer).await?;
         Ok(GasEstimate {
             gas_limit,
@@ -117,7 +113,8 @@ impl GatewayPricing {
                 Ok(rate) => {
                     let sample = RateSample {
                         source: rate.source,
-                        kind: SourceKind::Fixed,
+                        // A kept rate is a verdict over its samples, which are of one kind as a rule.
+                        kind: rate.samples.first().map_or(SourceKind::Fixed, |first| first.kind),
                         rate: rate.rate,
                         observed_at: now,
                         valid_until: None,
