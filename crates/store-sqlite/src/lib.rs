@@ -1,1 +1,28 @@
-//! inspay-store-sqlite.
+//! The SQLite store: every port of keeping, in static SQL of one dialect, in one file.
+//!
+//! Rules live in the ledger, never here: rows are loaded, handed over and written as they come back.
+//! One connection writes, so writers come one after another; every call is one commit, and base units are
+//! text of fixed width, so that no number is narrower than 256 bits and sums are never made in SQL.
+
+mod books;
+mod bulk;
+mod codec;
+mod columns;
+mod error;
+mod follow;
+mod idempotency;
+mod laws;
+mod load;
+mod orders;
+#[cfg(test)]
+mod plans;
+mod rates;
+mod read;
+mod sale;
+mod schema;
+mod session;
+mod store;
+mod transfers;
+mod write;
+
+pub use store::{SqliteOptions, SqliteStore};

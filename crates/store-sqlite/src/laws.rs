@@ -1,0 +1,312 @@
+//! The laws over what is stored: SQL finds the rows, and sums of base units are made in 256 bits and more.
+//!
+//! Never repairs: a row it returns is for people. Reads row by row, so memory stays flat.
+
+use std::collections::BTreeMap;
+
+use alloy_primitives::U512;
+use futures::TryStreamExt as _;
+use inspay_ports::{LawViolation, StoreError};
+use inspay_primitives::U256;
+
+use crate::{
+    codec::{Fields, Read},
+    error::wrong,
+    session::{Session, cold},
+};
+
+/// One way to look whether a law holds.
+enum Check {
+    /// Rows only where it is broken, as one text in the column `broken`.
+    Rows(&'static str),
+    /// What must add up: for each `place`, one after another, and `subject` in it, the quantities with `plus` equal
+    /// those without; less may be there where a row of the place is `excused`.
+    Sums(&'static str),
+    /// Orders: paid means received, less the tolerance, reached the due amount.
+    Paid(&'static str),
+}
+
+/// Every law with how it is looked at.
+const LAWS: [(&str, &[Check]); 13] = [
+    ("entry_balances", &[Check::Sums(ENTRY_SUMS), Check::Rows(ENTRIES_POSTED)]),
+    ("balances_equal_postings", &[Check::Sums(BALANCE_SUMS)]),
+    ("entries_chained", &[Check::Rows(ENTRIES_CHAINED)]),
+    ("operations_once", &[Check::Rows(OPERATIONS_ONCE)]),
+    ("settled_once", &[Check::Rows(SETTLED_ONCE)]),
+    ("settled_flag", &[Check::Rows(SETTLED_FLAG)]),
+    ("settlement_posted", &[Check::Rows(SETTLEMENT_POSTED)]),
+    ("treasury_equals_settled", &[Check::Sums(TREASURY_SUMS)]),
+    ("lots_in_range", &[Check::Rows(LOTS_IN_RANGE)]),
+    ("lots_equal_balance", &[Check::Sums(LOT_SUMS)]),
+    ("events_gapless", &[Check::Rows(EVENTS_GAPLESS)]),
+    ("observations_agree", &[Check::Rows(OBSERVATIONS_AGREE)]),
+    (
+        "order_progress",
+        &[Check::Sums(ORDER_SUMS), Check::Paid(ORDERS_PAID), Check::Rows(EXPIRED_CLOSED)],
+    ),
+];
+
+/// Postings of an entry sum to zero per unit.
+const ENTRY_SUMS: &str = "SELECT 'entry ' || p.entry_seq AS place, COALESCE(b.unit, 'no unit') AS subject, \
+         p.side = 'debit' AS plus, p.quantity, 0 AS excused \
+     FROM posting p LEFT JOIN book_account b ON b.number = p.account_number ORDER BY p.entry_seq";
+
+/// Every entry has postings, and none is without its entry.
+const ENTRIES_POSTED: &str = "SELECT FORMAT('entry %s has no posting', e.seq) AS broken FROM entry e \
+     WHERE NOT EXISTS (SELECT 1 FROM posting p WHERE p.entry_seq = e.seq) \
+     UNION ALL SELECT FORMAT('posting %s/%s has no entry', p.entry_seq, p.line) FROM posting p \
+     WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq)";
+
+/// Balances equal the sum of postings, and every posting is on an account of the chart.
+const BALANCE_SUMS: &str = "SELECT 'account ' || number AS place, 'debits' AS subject, 1 AS plus, debits AS quantity, \
+         0 AS excused, number FROM book_account \
+     UNION ALL SELECT 'account ' || number, 'credits', 1, credits, 0, number FROM book_account \
+     UNION ALL SELECT 'account ' || account_number, IIF(side = 'debit', 'debits', 'credits'), 0, quantity, 0, \
+         account_number FROM posting \
+     ORDER BY number";
+
+/// Entries are numbered from one without gaps, each carries the hash of the one before, the head is the last.
+const ENTRIES_CHAINED: &str = "SELECT FORMAT('entry %s does not follow entry %s', seq, before_seq) AS broken FROM (\
+         SELECT seq, previous_hash, booked_at, LAG(seq, 1, 0) OVER link AS before_seq, \
+             LAG(hash, 1, zeroblob(32)) OVER link AS before_hash, \
+             LAG(booked_at, 1, booked_at) OVER link AS before_booked \
+         FROM entry WINDOW link AS (ORDER BY seq)) \
+     WHERE seq <> before_seq + 1 OR previous_hash <> before_hash OR booked_at < before_booked \
+     UNION ALL SELECT FORMAT('the head is at entry %s, the newest is %s', h.entry_seq, last.seq) \
+     FROM ledger_head h LEFT JOIN (SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1) AS last ON TRUE \
+     WHERE h.entry_seq <> COALESCE(last.seq, 0) OR h.entry_hash <> COALESCE(last.hash, zeroblob(32)) \
+     UNION ALL SELECT FORMAT('the head gave out account %s, the newest is %s', h.account_number, newest.number) \
+     FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(number), 0) AS number FROM book_account) AS newest \
+     WHERE h.account_number <> newest.number";
+
+/// An entry has exactly one operation, and an operation that made an entry made that one.
+const OPERATIONS_ONCE: &str = "SELECT FORMAT('entry %s is of operation %s, which made entry %s', \
+         e.seq, e.operation_key, o.entry_seq) AS broken \
+     FROM entry e LEFT JOIN operation o ON o.key = e.operation_key WHERE o.entry_seq IS NOT e.seq \
+     UNION ALL SELECT FORMAT('operation %s made entry %s, which is of operation %s', \
+         o.key, o.entry_seq, e.operation_key) \
+     FROM operation o LEFT JOIN entry e ON e.seq = o.entry_seq \
+     WHERE o.entry_seq IS NOT NULL AND e.operation_key IS NOT o.key";
+
+/// Each generation of a transfer but the last was reversed before the next was settled.
+const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in force', \
+         lower(hex(s.transfer_id)), COUNT(*)) AS broken \
+     FROM settlement s LEFT JOIN reversal r ON r.transfer_id = s.transfer_id AND r.generation = s.generation \
+     WHERE r.transfer_id IS NULL GROUP BY s.transfer_id HAVING COUNT(*) > 1 \
+     UNION ALL SELECT FORMAT('reversal %s/%s has nothing to take back', lower(hex(r.transfer_id)), r.generation) \
+     FROM reversal r WHERE NOT EXISTS (\
+         SELECT 1 FROM settlement s WHERE s.transfer_id = r.transfer_id AND s.generation = r.generation)";
+
+/// A transfer's row says what its settlement in force says, and its generation counts its reversals.
+const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row says %s, settlement says %s', \
+         lower(hex(t.id)), t.generation, t.settled_base_units, s.base_units) AS broken \
+     FROM transfer t LEFT JOIN settlement s ON s.transfer_id = t.id AND s.generation = t.generation \
+         AND NOT EXISTS (\
+             SELECT 1 FROM reversal r WHERE r.transfer_id = t.id AND r.generation = t.generation) \
+     WHERE t.settled_base_units IS NOT s.base_units \
+     UNION ALL SELECT FORMAT('settlement %s/%s is in force, its transfer is not there or at another generation', \
+         lower(hex(s.transfer_id)), s.generation) \
+     FROM settlement s WHERE NOT EXISTS (\
+             SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
+         AND NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = s.transfer_id AND t.generation = s.generation) \
+     UNION ALL SELECT FORMAT('transfer %s is at generation %s after %s reversals', \
+         lower(hex(id)), generation, reversals) \
+     FROM (SELECT t.id, t.generation, (\
+         SELECT COUNT(*) FROM reversal r WHERE r.transfer_id = t.id) AS reversals FROM transfer t) \
+     WHERE generation <> reversals";
+
+/// A settlement has an entry about its transfer or a reason to be ignored; so has what takes it back.
+const SETTLEMENT_POSTED: &str = "SELECT FORMAT('settlement %s/%s of kind %s has entry %s', \
+         lower(hex(s.transfer_id)), s.generation, s.kind, s.entry_seq) AS broken \
+     FROM settlement s LEFT JOIN entry e ON e.seq = s.entry_seq AND e.transfer_id = s.transfer_id \
+     WHERE (s.kind = 'ignored') <> (s.entry_seq IS NULL) OR (s.entry_seq IS NOT NULL AND e.seq IS NULL) \
+     UNION ALL SELECT FORMAT('reversal %s/%s has entry %s', lower(hex(r.transfer_id)), r.generation, r.entry_seq) \
+     FROM reversal r JOIN settlement s ON s.transfer_id = r.transfer_id AND s.generation = r.generation \
+     LEFT JOIN entry e ON e.seq = r.entry_seq AND e.transfer_id = r.transfer_id AND e.reverses = s.entry_seq \
+     WHERE (s.kind = 'ignored') <> (r.entry_seq IS NULL) OR (r.entry_seq IS NOT NULL AND e.seq IS NULL)";
+
+/// What the books say the treasuries hold of an asset is what was settled in, less what was settled out.
+const TREASURY_SUMS: &str = "SELECT unit AS place, 'held' AS subject, 1 AS plus, debits AS quantity, 0 AS excused \
+     FROM book_account WHERE account = 'treasury' \
+     UNION ALL SELECT unit, 'held', 0, credits, 0 FROM book_account WHERE account = 'treasury' \
+     UNION ALL SELECT FORMAT('eip155:%s/erc20:0x%s', t.chain_id, lower(hex(t.token))), 'held', \
+         s.kind = 'withdrawal', s.base_units, 0 \
+     FROM settlement s JOIN transfer t ON t.id = s.transfer_id \
+     WHERE s.kind <> 'ignored' AND NOT EXISTS (\
+         SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
+     ORDER BY place";
+
+/// A lot holds between nothing and what was granted, and an entry granted it.
+const LOTS_IN_RANGE: &str = "SELECT FORMAT('lot %s/%s has %s of %s', l.entry_seq, l.lot_index, \
+         l.credits_left, l.granted) AS broken \
+     FROM lot l WHERE l.credits_left < 0 OR l.credits_left > l.granted \
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq)";
+
+/// What an account's lots have left adds up to its credits; more is left only where a reversal took back credits
+/// whose lots held them no longer.
+const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus, credits AS quantity, EXISTS (\
+         SELECT 1 FROM posting p JOIN entry e ON e.seq = p.entry_seq \
+         WHERE p.account_number = number AND p.listed = 1 AND p.side = 'debit' AND e.kind = 'reverse') AS excused \
+     FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
+     UNION ALL SELECT account, 'credits', 0, debits, 0 \
+     FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
+     UNION ALL SELECT 'account:' || account, 'credits', 0, FORMAT('%078d', MAX(credits_left, 0)), 0 FROM lot \
+     ORDER BY place";
+
+/// Events are numbered from one without gaps up to the head.
+const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, before_seq) AS broken FROM (\
+         SELECT seq, LAG(seq, 1, 0) OVER (ORDER BY seq) AS before_seq FROM event) \
+     WHERE seq <> before_seq + 1 \
+     UNION ALL SELECT FORMAT('the head is at event %s, the newest is %s', h.event_seq, newest.seq) \
+     FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
+     WHERE h.event_seq <> newest.seq";
+
+/// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. No
+/// observation is canonical in a block of the window that is not.
+const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has %s canonical observations, \
+         %s of them where it is', lower(hex(t.id)), t.canonical, COALESCE(o.observations, 0), \
+         COALESCE(o.in_place, 0)) AS broken \
+     FROM transfer t LEFT JOIN (\
+         SELECT o.transfer_id, COUNT(*) AS observations, COUNT(*) FILTER (WHERE o.chain_id = t.chain_id \
+             AND o.block_hash = t.block_hash AND o.log_index = t.log_index) AS in_place \
+         FROM observation o JOIN transfer t ON t.id = o.transfer_id \
+         WHERE o.canonical = 1 GROUP BY o.transfer_id) AS o \
+         ON o.transfer_id = t.id \
+     WHERE COALESCE(o.observations, 0) <> t.canonical OR COALESCE(o.in_place, 0) <> t.canonical \
+     UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', lower(hex(o.block_hash)), o.log_index) \
+     FROM observation o WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = o.transfer_id) \
+     UNION ALL SELECT FORMAT('observation %s/%s is canonical, its block is not', \
+         lower(hex(o.block_hash)), o.log_index) \
+     FROM observation o JOIN block b ON b.chain_id = o.chain_id AND b.hash = o.block_hash \
+     WHERE o.canonical = 1 AND b.canonical = 0";
+
+/// What an order has received is the sum of what was settled for it in time.
+const ORDER_SUMS: &str = "SELECT 'order ' || lower(hex(id)) AS place, 'received' AS subject, 1 AS plus, \
+         received_base_units AS quantity, 0 AS excused, id FROM orders \
+     UNION ALL SELECT 'order ' || lower(hex(s.order_id)), 'received', 0, s.base_units, 0, s.order_id \
+     FROM settlement s WHERE s.kind = 'order' AND NOT EXISTS (\
+         SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
+     ORDER BY id";
+
+const ORDERS_PAID: &str = "SELECT lower(hex(id)) AS name, state, received_base_units, tolerance_base_units, \
+     due_base_units FROM orders";
+
+/// An order ends unpaid by being closed.
+const EXPIRED_CLOSED: &str = "SELECT FORMAT('order %s is %s but not closed', lower(hex(id)), state) AS broken \
+     FROM orders WHERE state = 'expired' AND closed = 0";
+
+/// What breaks laws in the state that the session reads.
+pub(crate) async fn broken(session: &mut Session) -> Result<Vec<LawViolation>, StoreError> {
+    let mut broken = Vec::new();
+    for (law, checks) in LAWS {
+        for check in checks {
+            let rows = match check {
+                Check::Rows(query) => listed(session, query).await?,
+                Check::Sums(query) => unequal(session, query).await?,
+                Check::Paid(query) => misjudged(session, query).await?,
+            };
+            broken.extend(rows.into_iter().map(|row| LawViolation { law, row }));
+        }
+    }
+    Ok(broken)
+}
+
+async fn listed(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
+    let wrong = wrong(session.act);
+    let mut broken = Vec::new();
+    let mut rows = session.stream(cold(query));
+    while let Some(row) = rows.try_next().await? {
+        broken.push(Fields(&row).get("broken").map_err(&wrong)?);
+    }
+    Ok(broken)
+}
+
+async fn misjudged(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
+    let wrong = wrong(session.act);
+    let mut broken = Vec::new();
+    let mut rows = session.stream(cold(query));
+    while let Some(row) = rows.try_next().await? {
+        broken.extend(misjudged_order(Fields(&row)).map_err(&wrong)?);
+    }
+    Ok(broken)
+}
+
+fn misjudged_order(fields: Fields<'_>) -> Read<Option<String>> {
+    let (name, state): (&str, &str) = (fields.get("name")?, fields.get("state")?);
+    let received = fields.units("received_base_units")?;
+    let tolerance = fields.units("tolerance_base_units")?;
+    let due = fields.units("due_base_units")?;
+    let reached = received.checked_add(tolerance).is_none_or(|reached| reached >= due);
+    let is_paid = !received.is_zero() && reached;
+    Ok(((state == "paid") != is_paid)
+        .then(|| format!("order {name} is {state}: received {received} of {due}")))
+}
+
+async fn unequal(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
+    let wrong = wrong(session.act);
+    let mut broken = Vec::new();
+    let mut sums = Sums::default();
+    let mut rows = session.stream(cold(query));
+    while let Some(row) = rows.try_next().await? {
+        let fields = Fields(&row);
+        if fields.get::<&str>("place").map_err(&wrong)? != sums.place {
+            sums.tell(&mut broken);
+        }
+        sums.add(fields).map_err(&wrong)?;
+    }
+    sums.tell(&mut broken);
+    Ok(broken)
+}
+
+/// Two sums of one subject.
+#[derive(Default)]
+struct Pair {
+    plus: U512,
+    minus: U512,
+}
+
+/// The sums of one place.
+#[derive(Default)]
+struct Sums {
+    place: String,
+    pairs: BTreeMap<String, Pair>,
+    is_excused: bool,
+}
+
+impl Sums {
+    fn add(&mut self, fields: Fields<'_>) -> Read<()> {
+        let place: &str = fields.get("place")?;
+        if self.place != place {
+            place.clone_into(&mut self.place);
+        }
+        let subject: &str = fields.get("subject")?;
+        if !self.pairs.contains_key(subject) {
+            self.pairs.insert(subject.to_owned(), Pair::default());
+        }
+        // No number of rows that a file holds makes 512 bits too few.
+        let quantity = widen(fields.units("quantity")?);
+        if let Some(pair) = self.pairs.get_mut(subject) {
+            let sum = if fields.get("plus")? { &mut pair.plus } else { &mut pair.minus };
+            *sum = sum.saturating_add(quantity);
+        }
+        self.is_excused |= fields.get::<bool>("excused")?;
+        Ok(())
+    }
+
+    /// Tells what is not equal, and begins anew.
+    fn tell(&mut self, broken: &mut Vec<String>) {
+        let Self { place, pairs, is_excused } = std::mem::take(self);
+        for (subject, Pair { plus, minus }) in pairs {
+            if plus > minus || (plus < minus && !is_excused) {
+                broken.push(format!("{place}, {subject}: {plus} against {minus}"));
+            }
+        }
+    }
+}
+
+fn widen(quantity: U256) -> U512 {
+    let mut bytes = [0; 64];
+    let (_, low) = bytes.split_at_mut(32);
+    low.copy_from_slice(&quantity.to_be_bytes::<32>());
+    U512::from_be_bytes(bytes)
+}

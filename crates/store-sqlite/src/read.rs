@@ -1,0 +1,406 @@
+//! Reads for people, programs and checks.
+//!
+//! Each is one consistent answer; pages are found through an index, from a position on, never by an offset.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use futures::TryStreamExt as _;
+use inspay_ledger::{Entry, Event, Lot};
+use inspay_ports::{
+    AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
+    SystemBalance, TransferFilter, TransferTotals, TransferView,
+};
+use inspay_primitives::{AccountId, Address, AssetId, Credits, Direction, TransferId, U256};
+use sqlx::sqlite::SqliteRow;
+
+use crate::{
+    codec::{self, Fields, Read, all, lot_columns, transfer_columns, transfer_with_settlement},
+    columns::{chain, height},
+    error::wrong,
+    laws, schema,
+    session::{Statement, cold, hot},
+    store::SqliteStore,
+};
+
+const TRANSFER: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.id = ?1",
+);
+
+/// The rest of every list of transfers: the page, by a position that chooses the rows or must not, and the filters
+/// that did not choose them.
+macro_rules! transfer_page {
+    ($position:literal) => {
+        concat!(
+            " ",
+            $position,
+            " < ?1 \
+             AND (?3 IS NULL OR t.tx_hash = ?3) \
+             AND (?4 IS NULL OR s.order_id = ?4) \
+             AND (?5 IS NULL OR EXISTS (\
+                 SELECT 1 FROM orders o WHERE o.id = s.order_id AND o.account = ?5)) \
+             AND (?6 = 0 OR s.kind = 'suspense') \
+             ORDER BY ",
+            $position,
+            " DESC LIMIT ?2"
+        )
+    };
+}
+
+const TRANSFERS: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE",
+    transfer_page!("t.position"),
+);
+
+const TRANSFERS_IN_TX: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.tx_hash = ?3 AND",
+    transfer_page!("+t.position"),
+);
+
+const TRANSFERS_OF_ORDER: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM settlement s CROSS JOIN transfer t \
+     ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE s.order_id = ?4 AND",
+    transfer_page!("+t.position"),
+);
+
+const TRANSFERS_OF_ACCOUNT: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM orders owned CROSS JOIN settlement s ON s.order_id = owned.id CROSS JOIN transfer t \
+     ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE owned.account = ?5 AND",
+    transfer_page!("+t.position"),
+);
+
+const TRANSFERS_IN_SUSPENSE: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM settlement s CROSS JOIN transfer t \
+     ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
+     WHERE s.kind = 'suspense' AND",
+    transfer_page!("+t.position"),
+);
+
+const LOTS: &str = concat!(
+    "SELECT ",
+    lot_columns!(),
+    " FROM lot l WHERE l.account = ?1 AND l.credits_left > 0 \
+     ORDER BY l.expires_at, l.entry_seq, l.lot_index",
+);
+
+const ACCOUNT: &str = "SELECT a.id, a.created_at, b.debits, b.credits \
+     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     WHERE a.id = ?1";
+
+const ACCOUNTS: &str = "SELECT a.id, a.created_at, b.debits, b.credits \
+     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+     WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
+
+/// Whole entries only: a page that ends inside one would lose its other lines.
+const HISTORY: &str = "WITH own (number) AS (\
+         SELECT number FROM book_account WHERE account = ?1 AND unit = 'credits') \
+     SELECT e.seq, e.kind, e.event_at, e.booked_at, p.side, p.quantity, e.order_id, e.transfer_id \
+     FROM posting p CROSS JOIN entry e ON e.seq = p.entry_seq \
+     WHERE p.listed = 1 AND p.account_number = (SELECT number FROM own) AND p.entry_seq < ?2 \
+         AND p.entry_seq >= COALESCE((\
+             SELECT last.entry_seq FROM posting last \
+             WHERE last.listed = 1 AND last.account_number = (SELECT number FROM own) AND last.entry_seq < ?2 \
+             ORDER BY last.entry_seq DESC LIMIT 1 OFFSET ?3 - 1), 0) \
+     ORDER BY p.entry_seq DESC, p.line";
+
+const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot \
+     FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot \
+     FROM event WHERE account = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
+
+const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
+     previous_hash, hash FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, p.quantity \
+     FROM posting p CROSS JOIN book_account b ON b.number = p.account_number \
+     WHERE p.entry_seq BETWEEN ?1 AND ?2 ORDER BY p.entry_seq, p.line";
+
+const LOTS_OF_ENTRIES: &str = concat!(
+    "SELECT ",
+    lot_columns!(),
+    " FROM lot l WHERE l.entry_seq BETWEEN ?1 AND ?2 ORDER BY l.entry_seq, l.lot_index",
+);
+
+/// `account;` is the text right after all that begin with `account:`.
+const BALANCES: &str = "SELECT number, account, unit, debits, credits FROM book_account \
+     WHERE ?1 OR account < 'account:' OR account >= 'account;' ORDER BY account, unit";
+
+const SUMMANDS: &str = "SELECT direction, base_units, settled FROM transfer \
+     WHERE chain_id = ?1 AND token = ?2 AND treasury = ?3 AND canonical = 1 AND block_number <= ?4";
+
+#[async_trait]
+impl ReadStore for SqliteStore {
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError> {
+        let single = self.read("read a transfer");
+        let row = single.row(hot(TRANSFER).bind(id.digest().to_vec())).await?;
+        row.as_ref().map(view).transpose().map_err(wrong(single.act))
+    }
+
+    async fn transfers(
+        &self,
+        filter: TransferFilter,
+        page: Page,
+    ) -> Result<Vec<TransferView>, StoreError> {
+        let single = self.read("list transfers");
+        let rows = single.rows(list(&filter, page)).await?;
+        all(&rows, view).map_err(wrong(single.act))
+    }
+
+    async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError> {
+        let single = self.read("list lots");
+        let rows = single.rows(hot(LOTS).bind(account.to_string())).await?;
+        all(&rows, codec::lot).map_err(wrong(single.act))
+    }
+
+    async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError> {
+        let single = self.read("read an account");
+        let row = single.row(hot(ACCOUNT).bind(account.to_string())).await?;
+        row.as_ref().map(summary).transpose().map_err(wrong(single.act))
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        let single = self.read("list accounts");
+        // The empty text sorts before every name.
+        let after = after.map_or_else(String::new, |account| account.to_string());
+        let query = hot(ACCOUNTS).bind(after).bind(i64::from(limit));
+        all(&single.rows(query).await?, summary).map_err(wrong(single.act))
+    }
+
+    async fn history(
+        &self,
+        account: &AccountId,
+        page: Page,
+    ) -> Result<Vec<HistoryLine>, StoreError> {
+        let single = self.read("read a history");
+        if page.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let query = hot(HISTORY)
+            .bind(format!("account:{account}"))
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(i64::from(page.limit));
+        all(&single.rows(query).await?, history_line).map_err(wrong(single.act))
+    }
+
+    async fn events(
+        &self,
+        account: Option<&AccountId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>, StoreError> {
+        let single = self.read("read events");
+        let limit = i64::from(limit);
+        let query = match account {
+            None => hot(EVENTS).bind(after).bind(limit),
+            Some(account) => {
+                hot(EVENTS_OF_ACCOUNT).bind(after).bind(limit).bind(account.to_string())
+            }
+        };
+        all(&single.rows(query).await?, codec::event).map_err(wrong(single.act))
+    }
+
+    async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        let mut session = self.snapshot("read entries").await?;
+        let wrong = wrong(session.act);
+        let query = hot(ENTRIES).bind(after).bind(i64::from(limit));
+        let mut entries = all(&session.rows(query).await?, codec::entry).map_err(&wrong)?;
+        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
+            let (first, last) = (first.seq, last.seq);
+            let postings = session.rows(hot(POSTINGS).bind(first).bind(last)).await?;
+            let lots = session.rows(hot(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
+            fill(&mut entries, &postings, &lots).map_err(&wrong)?;
+        }
+        session.abandon().await?;
+        Ok(entries)
+    }
+
+    async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError> {
+        let single = self.read("read balances");
+        let rows = single.rows(cold(BALANCES).bind(with_accounts)).await?;
+        all(&rows, |row| {
+            let ((account, unit), sums) = codec::balance(row)?;
+            Ok(SystemBalance { account, unit, debits: sums.debits, credits: sums.credits })
+        })
+        .map_err(wrong(single.act))
+    }
+
+    async fn transfer_totals(
+        &self,
+        asset: AssetId,
+        treasury: Address,
+        up_to: u64,
+    ) -> Result<TransferTotals, StoreError> {
+        let mut session = self.snapshot("sum transfers").await?;
+        let wrong = wrong(session.act);
+        let query = cold(SUMMANDS)
+            .bind(chain(asset.chain_id).map_err(&wrong)?)
+            .bind(asset.contract.to_vec())
+            .bind(treasury.to_vec())
+            .bind(height(up_to));
+        let mut totals = TransferTotals::default();
+        let mut summands = session.stream(query);
+        while let Some(row) = summands.try_next().await? {
+            add(&mut totals, Fields(&row)).map_err(&wrong)?;
+        }
+        drop(summands);
+        session.abandon().await?;
+        Ok(totals)
+    }
+
+    async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError> {
+        let mut session = self.snapshot("check the laws").await?;
+        let broken = laws::broken(&mut session).await?;
+        session.abandon().await?;
+        Ok(broken)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Reads the file, which a constant would not.
+        let query = cold("SELECT 1 FROM sqlite_master LIMIT 1");
+        self.read("reach the database").row(query).await.map(drop)
+    }
+
+    async fn schema_versions(&self) -> Result<(i64, i64), StoreError> {
+        let mut session = self.snapshot(schema::CHECK).await?;
+        let newest = schema::newest_applied(session.connection()).await?;
+        session.abandon().await?;
+        Ok((newest, schema::NEWEST))
+    }
+}
+
+/// The list's statement: the filter that finds the fewest rows chooses the index.
+fn list(filter: &TransferFilter, page: Page) -> Statement {
+    let statement = if filter.tx_hash.is_some() {
+        TRANSFERS_IN_TX
+    } else if filter.order.is_some() {
+        TRANSFERS_OF_ORDER
+    } else if filter.account.is_some() {
+        TRANSFERS_OF_ACCOUNT
+    } else if filter.suspense_only {
+        TRANSFERS_IN_SUSPENSE
+    } else {
+        TRANSFERS
+    };
+    hot(statement)
+        .bind(page.after.unwrap_or(i64::MAX))
+        .bind(i64::from(page.limit))
+        .bind(filter.tx_hash.map(|hash| hash.to_vec()))
+        .bind(filter.order.map(|order| order.uuid()))
+        .bind(filter.account.as_ref().map(AccountId::to_string))
+        .bind(filter.suspense_only)
+}
+
+fn view(row: &SqliteRow) -> Read<TransferView> {
+    let fields = Fields(row);
+    let record = codec::transfer_record(row)?;
+    Ok(TransferView {
+        position: fields.get("position")?,
+        id: fields.transfer_id("id")?,
+        transfer: record.transfer,
+        canonical: record.canonical,
+        generation: record.generation,
+        settlement: record.settlement,
+    })
+}
+
+fn summary(row: &SqliteRow) -> Read<AccountSummary> {
+    let fields = Fields(row);
+    let posted = match fields.get::<Option<&str>>("debits")? {
+        None => Credits::ZERO,
+        Some(_) => difference(fields.units("credits")?, fields.units("debits")?)?,
+    };
+    Ok(AccountSummary {
+        account: fields.account("id")?,
+        created_at: fields.time("created_at")?,
+        posted,
+    })
+}
+
+fn difference(credits: U256, debits: U256) -> Read<Credits> {
+    let (is_negative, size) = match credits.checked_sub(debits) {
+        Some(size) => (false, size),
+        None => (true, debits.saturating_sub(credits)),
+    };
+    let micros = i64::try_from(size)
+        .map_err(|_| StoreErrorKind::Corrupt(format!("{size} micro-credits are too many")))?;
+    Ok(Credits::from_micros(if is_negative { micros.saturating_neg() } else { micros }))
+}
+
+fn history_line(row: &SqliteRow) -> Read<HistoryLine> {
+    let fields = Fields(row);
+    Ok(HistoryLine {
+        entry_seq: fields.get("seq")?,
+        kind: fields.entry_kind("kind")?,
+        event_at: fields.time("event_at")?,
+        booked_at: fields.time("booked_at")?,
+        side: fields.side("side")?,
+        credits: difference(fields.units("quantity")?, U256::ZERO)?,
+        order: fields.optional_order("order_id")?,
+        transfer: fields.optional_transfer_id("transfer_id")?,
+    })
+}
+
+fn add(totals: &mut TransferTotals, fields: Fields<'_>) -> Read<()> {
+    let direction = fields.text("direction", Direction::parse)?;
+    let base_units = fields.units("base_units")?;
+    let is_settled: bool = fields.get("settled")?;
+    let (all, unsettled) = match direction {
+        Direction::In => (&mut totals.in_base_units, &mut totals.unsettled_in_base_units),
+        Direction::Out => (&mut totals.out_base_units, &mut totals.unsettled_out_base_units),
+    };
+    *all = all.checked_add(base_units).ok_or_else(|| {
+        StoreErrorKind::Refused("the sum of the transfers is beyond 2^256 - 1".to_owned())
+    })?;
+    totals.count = totals.count.saturating_add(1);
+    if !is_settled {
+        // Part of the sum above, so it fits.
+        *unsettled = unsettled.saturating_add(base_units);
+        totals.unsettled_count = totals.unsettled_count.saturating_add(1);
+    }
+    Ok(())
+}
+
+/// Puts postings, and lots as they were granted, into their entries.
+fn fill(entries: &mut [Entry], postings: &[SqliteRow], lots: &[SqliteRow]) -> Read<()> {
+    let mut places: HashMap<i64, &mut Entry> =
+        entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
+    let nowhere =
+        |seq: i64| StoreErrorKind::Corrupt(format!("a row of entry {seq}, which is not there"));
+    for row in postings {
+        let seq: i64 = Fields(row).get("entry_seq")?;
+        let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        entry.postings.push(codec::posting(row)?);
+    }
+    for row in lots {
+        let lot = codec::lot(row)?;
+        let seq = lot.id.entry_seq;
+        let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        entry.lots.push(Lot { left: lot.granted, ..lot });
+    }
+    Ok(())
+}

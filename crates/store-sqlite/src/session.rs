@@ -1,0 +1,112 @@
+//! A unit of work: one connection, one commit.
+//!
+//! Never commits by itself: a session that is dropped has changed nothing.
+
+use futures::{Stream, TryStreamExt as _};
+use inspay_ports::StoreError;
+use sqlx::{
+    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use crate::{
+    bulk::{Bulk, Row, chunks},
+    error::failed,
+};
+
+/// A statement with its values bound.
+pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
+
+/// A statement that runs in a loop: it finds its rows through an index, and a test looks.
+pub(crate) fn hot(sql: &'static str) -> Statement {
+    #[cfg(test)]
+    crate::plans::record(sql);
+    sqlx::query(sql)
+}
+
+/// A statement that people or schedules run now and then: it may read whole tables.
+pub(crate) fn cold(sql: &'static str) -> Statement {
+    sqlx::query(sql)
+}
+
+/// An open unit of work.
+pub(crate) struct Session {
+    inner: Transaction<'static, Sqlite>,
+    pub(crate) act: &'static str,
+}
+
+impl Session {
+    /// Begins to write: from here on no other writer comes in between.
+    pub(crate) async fn write(writer: &SqlitePool, act: &'static str) -> Result<Self, StoreError> {
+        let inner = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(act))?;
+        Ok(Self { inner, act })
+    }
+
+    /// Begins to read: every statement sees the same state.
+    pub(crate) async fn read(readers: &SqlitePool, act: &'static str) -> Result<Self, StoreError> {
+        let inner = readers.begin().await.map_err(failed(act))?;
+        Ok(Self { inner, act })
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+
+    /// The rows of one statement.
+    pub(crate) async fn rows(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        statement.fetch_all(&mut *self.inner).await.map_err(failed(self.act))
+    }
+
+    /// The first row of one statement, if any.
+    pub(crate) async fn row(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Option<SqliteRow>, StoreError> {
+        statement.fetch_optional(&mut *self.inner).await.map_err(failed(self.act))
+    }
+
+    /// The rows of one statement as they come, for any number of them.
+    pub(crate) fn stream(
+        &mut self,
+        statement: Statement,
+    ) -> impl Stream<Item = Result<SqliteRow, StoreError>> + Send + Unpin {
+        statement.fetch(&mut *self.inner).map_err(failed(self.act))
+    }
+
+    /// Runs one statement; how many rows it changed.
+    pub(crate) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
+        let done = statement.execute(&mut *self.inner).await.map_err(failed(self.act))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Runs one statement over many rows, some at a time; how many rows it changed.
+    pub(crate) async fn bulk<T: Sync>(
+        &mut self,
+        bulk: &Bulk,
+        rows: &[T],
+        bind: fn(&T, &mut Row),
+    ) -> Result<u64, StoreError> {
+        let failed = failed(self.act);
+        let mut changed: u64 = 0;
+        for chunk in chunks(rows) {
+            let statement = bulk.statement(chunk, bind).map_err(&failed)?;
+            let done = statement.execute(&mut *self.inner).await.map_err(&failed)?;
+            changed = changed.saturating_add(done.rows_affected());
+        }
+        Ok(changed)
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.inner.commit().await.map_err(failed(self.act))
+    }
+
+    /// Lets go of everything, unchanged.
+    pub(crate) async fn abandon(self) -> Result<(), StoreError> {
+        self.inner.rollback().await.map_err(failed(self.act))
+    }
+}

@@ -1,0 +1,295 @@
+//! Writes what a batch decided: one bulk statement per table.
+//!
+//! Never reads back what it writes: sums, hashes and numbers were made by the ledger.
+
+use inspay_ledger::{
+    AccountBalance, BatchRows, BookAccount, Entry, Event, Head, Lot, OperationRow, Posting,
+    Reversal, Settlement, TransferMark, Unit,
+};
+use inspay_ports::{StoreError, StoreErrorKind};
+use inspay_primitives::{AccountId, Credits, LotId, OrderId, OrderProgress};
+
+use crate::{
+    bulk::{Bulk, Row},
+    columns::units,
+    error::wrong,
+    session::{Session, hot},
+};
+
+const NEW_ACCOUNTS: Bulk = Bulk {
+    before: "INSERT INTO book_account (number, account, unit, debits, credits) VALUES ",
+    columns: 5,
+    after: "",
+};
+
+const BALANCES: Bulk = Bulk {
+    before: "WITH sums (number, debits, credits) AS (VALUES ",
+    columns: 3,
+    after: ") UPDATE book_account SET debits = sums.debits, credits = sums.credits FROM sums \
+         WHERE book_account.number = sums.number",
+};
+
+const ENTRIES: Bulk = Bulk {
+    before: "INSERT INTO entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
+         previous_hash, hash) VALUES ",
+    columns: 10,
+    after: "",
+};
+
+const POSTINGS: Bulk = Bulk {
+    before: "INSERT INTO posting (entry_seq, line, account_number, side, quantity, listed) VALUES ",
+    columns: 6,
+    after: "",
+};
+
+const OPERATIONS: Bulk = Bulk {
+    before: "INSERT INTO operation (key, fingerprint, entry_seq, done_at) VALUES ",
+    columns: 4,
+    after: "",
+};
+
+const EVENTS: Bulk = Bulk {
+    before: "INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) VALUES ",
+    columns: 8,
+    after: "",
+};
+
+const SETTLEMENTS: Bulk = Bulk {
+    before: "INSERT INTO settlement (transfer_id, generation, kind, order_id, evidence, suspense, ignored, candidates, \
+         base_units, credits, usd_value, block_hash, entry_seq, settled_at) VALUES ",
+    columns: 14,
+    after: "",
+};
+
+const REVERSALS: Bulk = Bulk {
+    before: "INSERT INTO reversal (transfer_id, generation, entry_seq, reversed_at) VALUES ",
+    columns: 4,
+    after: "",
+};
+
+const NEW_LOTS: Bulk = Bulk {
+    before: "INSERT INTO lot (entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
+         granted_at, expires_at, paid) VALUES ",
+    columns: 11,
+    after: "",
+};
+
+const LOTS_LEFT: Bulk = Bulk {
+    before: "WITH taken (entry_seq, lot_index, credits_left) AS (VALUES ",
+    columns: 3,
+    after: ") UPDATE lot SET credits_left = taken.credits_left FROM taken \
+         WHERE lot.entry_seq = taken.entry_seq AND lot.lot_index = taken.lot_index",
+};
+
+const TRANSFERS: Bulk = Bulk {
+    before: "WITH mark (id, generation, settled_base_units, reference_read, reference) AS (VALUES ",
+    columns: 5,
+    after: ") UPDATE transfer SET generation = mark.generation, settled_base_units = mark.settled_base_units, \
+         reference_read = MAX(transfer.reference_read, mark.reference_read), \
+         reference = CASE mark.reference_read WHEN 1 THEN mark.reference ELSE transfer.reference END \
+         FROM mark WHERE transfer.id = mark.id",
+};
+
+/// Whether an order's slot is held is not the ledger's to say.
+const ORDERS: Bulk = Bulk {
+    before: "WITH progress (id, state, received_base_units, credited, closed) AS (VALUES ",
+    columns: 5,
+    after: ") UPDATE orders SET state = progress.state, received_base_units = progress.received_base_units, \
+         credited = progress.credited, closed = progress.closed FROM progress WHERE orders.id = progress.id",
+};
+
+const HEAD: &str = "UPDATE ledger_head SET entry_seq = ?1, entry_hash = ?2, event_seq = ?3, account_number = ?4, \
+     booked_at = ?5 WHERE singleton = 1";
+
+/// Writes the rows of one batch.
+pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    write_journal(session, rows).await?;
+    write_marks(session, rows).await?;
+    match &rows.head {
+        Some(head) => write_head(session, head).await,
+        None => Ok(()),
+    }
+}
+
+async fn write_journal(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    let (new, known): (Vec<_>, Vec<_>) = rows.balances.iter().partition(|(.., is_new)| *is_new);
+    session.bulk(&NEW_ACCOUNTS, &new, account).await?;
+    change(session, &BALANCES, &known, balance).await?;
+    session.bulk(&ENTRIES, &rows.entries, entry).await?;
+    let postings = lines(&rows.entries).map_err(wrong(session.act))?;
+    session.bulk(&POSTINGS, &postings, posting).await?;
+    session.bulk(&OPERATIONS, &rows.operations, operation).await?;
+    let events: Vec<(&Event, String)> = rows
+        .events
+        .iter()
+        .map(|event| serde_json::to_string(&event.snapshot).map(|snapshot| (event, snapshot)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(session.act)(StoreErrorKind::Refused(error.to_string())))?;
+    session.bulk(&EVENTS, &events, event).await.map(drop)
+}
+
+async fn write_marks(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    session.bulk(&SETTLEMENTS, &rows.settlements, settlement).await?;
+    session.bulk(&REVERSALS, &rows.reversals, reversal).await?;
+    session.bulk(&NEW_LOTS, &rows.new_lots, lot).await?;
+    change(session, &LOTS_LEFT, &rows.lots_left, lot_left).await?;
+    change(session, &TRANSFERS, &rows.transfers, mark).await?;
+    change(session, &ORDERS, &rows.orders, progress).await
+}
+
+/// Changes rows that are there: one that is not would be lost without a word.
+async fn change<T: Sync>(
+    session: &mut Session,
+    bulk: &Bulk,
+    rows: &[T],
+    bind: fn(&T, &mut Row),
+) -> Result<(), StoreError> {
+    let changed = session.bulk(bulk, rows, bind).await?;
+    if usize::try_from(changed) == Ok(rows.len()) {
+        return Ok(());
+    }
+    let why = format!("of {} rows to change, {changed} are there", rows.len());
+    Err(wrong(session.act)(StoreErrorKind::Refused(why)))
+}
+
+async fn write_head(session: &mut Session, head: &Head) -> Result<(), StoreError> {
+    let query = hot(HEAD)
+        .bind(head.entry_seq)
+        .bind(head.entry_hash.to_vec())
+        .bind(head.event_seq)
+        .bind(head.account_number)
+        .bind(head.booked_at.micros());
+    session.run(query).await.map(drop)
+}
+
+type Balance = (BookAccount, Unit, AccountBalance, bool);
+
+fn account((account, unit, sums, _): &&Balance, row: &mut Row) {
+    row.put(sums.number)
+        .put(account.to_string())
+        .put(unit.to_string())
+        .put(units(sums.debits))
+        .put(units(sums.credits));
+}
+
+fn balance((_, _, sums, _): &&Balance, row: &mut Row) {
+    row.put(sums.number).put(units(sums.debits)).put(units(sums.credits));
+}
+
+fn entry(entry: &Entry, row: &mut Row) {
+    row.put(entry.seq)
+        .put(entry.kind.as_str())
+        .put(entry.operation.as_str())
+        .put(entry.event_at.micros())
+        .put(entry.booked_at.micros())
+        .put(entry.transfer.as_ref().map(|id| id.digest().as_slice()))
+        .put(entry.order.map(OrderId::uuid))
+        .put(entry.reverses)
+        .put(entry.previous_hash.as_slice())
+        .put(entry.hash.as_slice());
+}
+
+/// A posting with its entry and its place there.
+type Line<'a> = (i64, i16, &'a Posting);
+
+fn lines(entries: &[Entry]) -> Result<Vec<Line<'_>>, StoreErrorKind> {
+    let count = entries.iter().map(|entry| entry.postings.len()).sum();
+    let mut lines = Vec::with_capacity(count);
+    for entry in entries {
+        for (line, posting) in entry.postings.iter().enumerate() {
+            let line = i16::try_from(line).map_err(|_| {
+                let why = format!("entry {} has more lines than can be numbered", entry.seq);
+                StoreErrorKind::Refused(why)
+            })?;
+            lines.push((entry.seq, line, posting));
+        }
+    }
+    Ok(lines)
+}
+
+fn posting((entry_seq, line, posting): &Line<'_>, row: &mut Row) {
+    row.put(*entry_seq)
+        .put(*line)
+        .put(posting.account_number)
+        .put(posting.side.as_str())
+        .put(units(posting.quantity))
+        .put(matches!(posting.account, BookAccount::Account(_)));
+}
+
+fn operation(operation: &OperationRow, row: &mut Row) {
+    row.put(operation.key.as_str())
+        .put(operation.fingerprint.as_slice())
+        .put(operation.entry_seq)
+        .put(operation.done_at.micros());
+}
+
+fn event((event, snapshot): &(&Event, String), row: &mut Row) {
+    row.put(event.seq)
+        .put(event.kind.as_str())
+        .put(event.account.as_ref().map(AccountId::as_str))
+        .put(event.order.map(OrderId::uuid))
+        .put(event.transfer.as_ref().map(|id| id.digest().as_slice()))
+        .put(event.entry_seq)
+        .put(event.created_at.micros())
+        .put(snapshot.as_str());
+}
+
+fn settlement(settled: &Settlement, row: &mut Row) {
+    let candidates: Vec<u8> =
+        settled.candidates.iter().flat_map(|id| id.uuid().into_bytes()).collect();
+    row.put(settled.transfer.digest().as_slice())
+        .put(settled.generation)
+        .put(settled.kind.as_str())
+        .put(settled.order.map(OrderId::uuid))
+        .put(settled.evidence.map(|why| why.as_str()))
+        .put(settled.suspense.map(|why| why.as_str()))
+        .put(settled.ignored.map(|why| why.as_str()))
+        .put(candidates)
+        .put(units(settled.base_units))
+        .put(settled.credits.micros())
+        .put(settled.value.map(|usd| usd.to_string()))
+        .put(settled.block_hash.as_slice())
+        .put(settled.entry_seq)
+        .put(settled.settled_at.micros());
+}
+
+fn reversal(reversed: &Reversal, row: &mut Row) {
+    row.put(reversed.transfer.digest().as_slice())
+        .put(reversed.generation)
+        .put(reversed.entry_seq)
+        .put(reversed.reversed_at.micros());
+}
+
+fn lot(lot: &Lot, row: &mut Row) {
+    row.put(lot.id.entry_seq)
+        .put(lot.id.index)
+        .put(lot.account.as_str())
+        .put(lot.source.as_str())
+        .put(lot.order.map(OrderId::uuid))
+        .put(lot.transfer.as_ref().map(|id| id.digest().as_slice()))
+        .put(lot.granted.micros())
+        .put(lot.left.micros())
+        .put(lot.granted_at.micros())
+        .put(lot.expires_at.micros())
+        .put(lot.paid.map(|usd| usd.to_string()));
+}
+
+fn lot_left((id, left): &(LotId, Credits), row: &mut Row) {
+    row.put(id.entry_seq).put(id.index).put(left.micros());
+}
+
+fn mark(mark: &TransferMark, row: &mut Row) {
+    row.put(mark.transfer.digest().as_slice())
+        .put(mark.generation)
+        .put(mark.settled_base_units.map(units))
+        .put(mark.reference.is_some())
+        .put(mark.reference.flatten().map(|reference| reference.bytes().to_vec()));
+}
+
+fn progress((id, now): &(OrderId, OrderProgress), row: &mut Row) {
+    row.put(id.uuid())
+        .put(now.state.as_str())
+        .put(units(now.received_base_units))
+        .put(now.credited.micros())
+        .put(now.closed);
+}

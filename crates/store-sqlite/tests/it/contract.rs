@@ -1,0 +1,5 @@
+//! The facts that every store must show.
+
+use crate::support::open;
+
+inspay_ports::store_contract!(open);

@@ -1,0 +1,4 @@
+//! The SQLite store, in files of its own.
+
+mod contract;
+mod support;
