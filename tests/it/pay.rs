@@ -51,9 +51,8 @@ async fn events_tell_the_story_in_sequence() {
         .expect("events")
         .iter()
         .map(|event| {
-            let seq = &event["sequence"];
-            let seq = seq.as_i64().or_else(|| seq.as_str().and_then(|text| text.parse().ok()));
-            (seq.expect("a sequence"), event["type"].as_str().unwrap_or_default().to_owned())
+            let seq = event["seq"].as_i64().expect("a sequence");
+            (seq, event["type"].as_str().unwrap_or_default().to_owned())
         })
         .collect();
     let expected = ["order.paid", "order.reversed", "order.paid"];

@@ -101,7 +101,7 @@ pub(crate) fn print(lines: &[Line]) -> Outcome {
         .iter()
         .map(|line| {
             let one = &line.one;
-            let units = |quantity| format_units(quantity, one.asset.decimals);
+            let units = |quantity| output::short(&format_units(quantity, one.asset.decimals));
             vec![
                 line.chain_name.clone(),
                 one.asset.symbol.clone(),
@@ -126,9 +126,9 @@ pub(crate) fn print(lines: &[Line]) -> Outcome {
         "in",
         "out",
         "balanceOf",
-        "difference",
+        "off by",
         "books",
-        "difference",
+        "off by",
     ];
     output::table(&head, &[2, 3, 4, 5, 6, 7, 8, 9, 10], rows)
 }

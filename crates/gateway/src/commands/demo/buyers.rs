@@ -9,7 +9,10 @@ use super::{
     shop::{base_units, order_path},
     world::{World, chain_failure},
 };
-use crate::exit::{Failure, FailureKind, Outcome};
+use crate::{
+    exit::{Failure, FailureKind, Outcome},
+    output,
+};
 
 /// One buyer's story.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +49,7 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 pub(super) fn shown(amount: &Value, asset: &Value) -> String {
-    format!("{} {}", text(&amount["decimal"]), text(&asset["symbol"]))
+    format!("{} {}", output::short(&text(&amount["decimal"])), text(&asset["symbol"]))
 }
 
 /// The ending of a story in which an account must have exactly `expected` credits.
@@ -86,8 +89,8 @@ async fn custom_in_inspi(world: &World) -> Outcome<Story> {
     let paid = world.shop.wait_for(&order, "paid").await?;
     let did = format!(
         "250 credits with LAUNCH10 and the INSPI discount, list {} USD for {} USD, {}",
-        text(&quote["list_price_usd"]),
-        text(&order["price_usd"]),
+        output::short(&text(&quote["list_price_usd"])),
+        output::short(&text(&order["price_usd"])),
         shown(&order["due"], &order["asset"]),
     );
     let came = format!("paid by {}", text(&paid["transfers"][0]["why"]["evidence"]));
