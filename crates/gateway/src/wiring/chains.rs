@@ -88,7 +88,9 @@ impl Sources<'_> {
         let sources = sources
             .iter()
             .enumerate()
-            .map(|(index, source)| self.source(&format!("{name} {index}"), asset, source, rules))
+            .map(|(index, source)| {
+                self.source(&format!("source {}", index.saturating_add(1)), asset, source, rules)
+            })
             .collect::<Outcome<Vec<_>>>()?;
         MedianRates::new(sources, rules.clone(), RATE_TIMEOUT).map_err(|why| {
             Failure::new(FailureKind::Settings, format!("cannot use the rates of {name}"), why)
@@ -104,11 +106,11 @@ impl Sources<'_> {
     ) -> Outcome<Arc<dyn RateSource>> {
         Ok(match source {
             RateSourceSettings::Fixed(rate) => {
-                Arc::new(FixedRate::new(format!("{name} fixed"), *rate))
+                Arc::new(FixedRate::new(format!("{name}: fixed"), *rate))
             }
             RateSourceSettings::Http { url, pointer, time_pointer } => {
                 let settings = HttpJsonSettings {
-                    name: format!("{name} http"),
+                    name: format!("{name}: http"),
                     url: url.to_string(),
                     price_pointer: pointer.clone(),
                     time: time_pointer
@@ -123,7 +125,7 @@ impl Sources<'_> {
             }
             RateSourceSettings::Chainlink { aggregator, heartbeat_seconds } => {
                 let settings = ChainlinkSettings {
-                    name: format!("{name} chainlink"),
+                    name: format!("{name}: chainlink"),
                     aggregator: *aggregator,
                     heartbeat_seconds: *heartbeat_seconds,
                 };
@@ -138,7 +140,7 @@ impl Sources<'_> {
                     Failure::plain(FailureKind::Settings, why)
                 })?;
                 let settings = TwapSettings {
-                    name: format!("{name} uniswap_v3"),
+                    name: format!("{name}: uniswap_v3"),
                     pool: *pool,
                     priced,
                     quoted_in: quoted.asset.clone(),
@@ -167,7 +169,7 @@ impl Sources<'_> {
             .iter()
             .find(|source| !matches!(source, RateSourceSettings::UniswapV3 { .. }))
             .ok_or_else(|| refuse("it has no rate source but pools"))?;
-        let name = format!("{symbol} for a pool");
+        let name = format!("{symbol} behind a pool");
         Ok((listed, self.source(&name, Some(&listed.asset), source, &listed.rules)?))
     }
 }
