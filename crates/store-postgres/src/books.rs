@@ -61,19 +61,38 @@ const ORDERS_FOR: &str = concat!(
      ORDER BY o.id",
 );
 
-/// Each subquery reads one table, so that there is no order of joins to choose.
-const FREE_SLOTS: &str = "UPDATE orders SET slot_held = FALSE WHERE position IN (\
-     (SELECT o.position FROM orders o \
-      WHERE o.chain_id = $1 AND o.slot_held AND o.state = 'paid' AND NOT EXISTS (\
-          SELECT 1 FROM settlement s WHERE s.order_id = o.id AND (\
-              SELECT t.block_number FROM transfer t \
-              WHERE t.id = s.transfer_id AND t.generation = s.generation AND t.settled) > $2 OFFSET 0) \
-      ORDER BY o.deadline LIMIT $4) \
-     UNION ALL \
+/// Whether none of a paid order's settled transfers lies above a height. Each subquery reads one table, so that
+/// there is no order of joins to choose.
+macro_rules! is_final {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM settlement s WHERE s.order_id = o.id AND (\
+             SELECT t.block_number FROM transfer t \
+             WHERE t.id = s.transfer_id AND t.generation = s.generation AND t.settled) > $2 OFFSET 0)"
+    };
+}
+
+/// Orders whose slots may be freed. Of paid ones a bounded number is looked at, those first that were due first:
+/// they are final first, too.
+const FIND_SLOTS: &str = concat!(
+    "(SELECT paid.position FROM (\
+         SELECT o.position, o.id, o.deadline FROM orders o \
+         WHERE o.chain_id = $1 AND o.slot_held AND o.state = 'paid' \
+         ORDER BY o.deadline LIMIT GREATEST($4, 10000)) AS paid \
+      CROSS JOIN LATERAL (SELECT paid.id) AS o WHERE ",
+    is_final!(),
+    " LIMIT $4) UNION ALL \
      (SELECT o.position FROM orders o \
       WHERE o.chain_id = $1 AND o.slot_held AND o.closed AND o.deadline < $3 AND o.state <> 'paid' \
-      ORDER BY o.deadline LIMIT $4) \
-     LIMIT $4)";
+      ORDER BY o.deadline LIMIT $4) LIMIT $4",
+);
+
+/// Frees those that still may be, now that nobody else writes the books.
+const FREE_SLOTS: &str = concat!(
+    "UPDATE orders o SET slot_held = FALSE WHERE o.position = ANY($1) AND o.slot_held AND CASE \
+     WHEN o.state = 'paid' THEN ",
+    is_final!(),
+    " ELSE o.closed AND o.deadline < $3 END",
+);
 
 #[async_trait]
 impl BooksStore for PostgresStore {
@@ -162,7 +181,7 @@ impl BooksStore for PostgresStore {
         let single = self.paged("look for earlier orders");
         let wrong = wrong(single.act);
         let query =
-            sqlx::query("SELECT 1 FROM orders WHERE chain_id = $1 AND created_at <= $2 LIMIT 1")
+            sqlx::query("SELECT 1 FROM orders WHERE -chain_id = -$1 AND created_at <= $2 LIMIT 1")
                 .bind(chain(chain_id).map_err(&wrong)?)
                 .bind(time.micros());
         Ok(single.row(query).await?.is_some())
@@ -214,16 +233,23 @@ impl BooksStore for PostgresStore {
         quarantined_before: Timestamp,
         limit: u32,
     ) -> Result<u64, StoreError> {
-        let mut session = self.begin_paged("free slots").await?;
-        let wrong = wrong(session.act);
-        // Whoever writes the books writes the slots of the orders it has loaded: never at the same time.
-        lock_head(&mut session).await?;
-        let query = sqlx::query(FREE_SLOTS)
+        let single = self.paged("free slots");
+        let wrong = wrong(single.act);
+        let (finalized, before) = (height(finalized_number), quarantined_before.micros());
+        let find = sqlx::query(FIND_SLOTS)
             .bind(chain(chain_id).map_err(&wrong)?)
-            .bind(height(finalized_number))
-            .bind(quarantined_before.micros())
+            .bind(finalized)
+            .bind(before)
             .bind(i64::from(limit));
-        let freed = session.run(query).await?;
+        let found = all(&single.rows(find).await?, |row| Fields(row).get::<i64>("position"));
+        let found = found.map_err(&wrong)?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        let mut session = self.begin_paged(single.act).await?;
+        lock_head(&mut session).await?;
+        let free = sqlx::query(FREE_SLOTS).bind(found).bind(finalized).bind(before);
+        let freed = session.run(free).await?;
         session.commit().await?;
         Ok(freed)
     }

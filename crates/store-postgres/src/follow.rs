@@ -34,25 +34,32 @@ const FIRST_CURSOR: &str = "INSERT INTO cursor (chain_id, start_number, tip_numb
 
 /// Locks the transfers that a commit is about: those it brings and those of the blocks it takes away.
 const LOCK_TRANSFERS: &str = "SELECT t.id, t.block_hash, t.log_index, t.canonical FROM transfer t \
-     WHERE t.id IN (SELECT UNNEST($1::bytea[]) UNION \
-         SELECT o.transfer_id FROM observation o \
-         WHERE o.chain_id = $2 AND o.block_hash = ANY($3::bytea[]) AND o.canonical) \
+     WHERE t.id = ANY(ARRAY(SELECT UNNEST($1::bytea[]) UNION \
+         SELECT seen.transfer_id FROM UNNEST($2::bigint[], $3::bytea[]) AS gone(chain_id, hash) \
+         CROSS JOIN LATERAL (SELECT transfer_id FROM observation \
+             WHERE chain_id = gone.chain_id AND block_hash = gone.hash AND canonical OFFSET 0) AS seen)) \
      ORDER BY t.id FOR UPDATE OF t";
 
-/// Takes blocks off the chain, with their observations and the transfers last seen in them.
+/// Takes blocks off the chain, with their observations and the transfers last seen in them. The chain comes
+/// with each hash: as a constant it would be a reason to read all that was ever seen on it.
 const FLIP_ORPHANED: &str = "WITH gone AS (\
-         UPDATE block SET canonical = FALSE WHERE chain_id = $1 AND hash = ANY($2::bytea[]) AND canonical), \
+         SELECT * FROM UNNEST($1::bigint[], $2::bytea[]) AS gone(chain_id, hash)), \
+     off AS (\
+         UPDATE block b SET canonical = FALSE FROM gone \
+         WHERE b.chain_id = gone.chain_id AND b.hash = gone.hash AND b.canonical), \
      unseen AS (\
-         UPDATE observation SET canonical = FALSE \
-         WHERE chain_id = $1 AND block_hash = ANY($2::bytea[]) AND canonical RETURNING transfer_id) \
+         UPDATE observation o SET canonical = FALSE FROM gone \
+         WHERE o.chain_id = gone.chain_id AND o.block_hash = gone.hash AND o.canonical \
+         RETURNING o.transfer_id, o.block_hash) \
      UPDATE transfer t SET canonical = FALSE FROM unseen \
-     WHERE t.id = unseen.transfer_id AND t.chain_id = $1 AND t.block_hash = ANY($2::bytea[])";
+     WHERE t.id = unseen.transfer_id AND t.block_hash = unseen.block_hash";
 
 /// Takes back observations of transfers that are now seen elsewhere though their block did not leave.
 const FLIP_MOVED: &str = "UPDATE observation o SET canonical = FALSE \
-     FROM UNNEST($2::bytea[], $3::bigint[], $4::bytea[]) AS moved(block_hash, log_index, transfer_id) \
-     WHERE o.chain_id = $1 AND o.block_hash = moved.block_hash AND o.log_index = moved.log_index \
-     AND o.transfer_id = moved.transfer_id AND o.canonical";
+     FROM UNNEST($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[]) \
+     AS moved(chain_id, block_hash, log_index, transfer_id) \
+     WHERE o.chain_id = moved.chain_id AND o.block_hash = moved.block_hash \
+     AND o.log_index = moved.log_index AND o.transfer_id = moved.transfer_id AND o.canonical";
 
 /// Adds blocks to the window and drops what has left it.
 const RECORD_BLOCKS: &str = "WITH pruned AS (\
@@ -230,16 +237,14 @@ async fn replace_transfers(
     let transfers = distinct(chain_id, transfers).map_err(&wrong)?;
     let columns = TransferColumns::of(&transfers).map_err(&wrong)?;
     let orphaned_hashes: Vec<&[u8]> = orphaned.iter().map(B256::as_slice).collect();
-    let locked = session
-        .rows(
-            sqlx::query(LOCK_TRANSFERS)
-                .bind(&columns.ids)
-                .bind(chain_number)
-                .bind(&orphaned_hashes),
-        )
-        .await?;
+    let orphaned_chains = vec![chain_number; orphaned.len()];
+    let lock = sqlx::query(LOCK_TRANSFERS)
+        .bind(&columns.ids)
+        .bind(&orphaned_chains)
+        .bind(&orphaned_hashes);
+    let locked = session.rows(lock).await?;
     if !orphaned.is_empty() {
-        let flip = sqlx::query(FLIP_ORPHANED).bind(chain_number).bind(&orphaned_hashes);
+        let flip = sqlx::query(FLIP_ORPHANED).bind(&orphaned_chains).bind(&orphaned_hashes);
         session.run(flip).await?;
     }
     let orphaned: HashSet<&B256> = orphaned.iter().collect();
@@ -262,7 +267,7 @@ async fn replace_transfers(
     }
     if !moved_hashes.is_empty() {
         let flip = sqlx::query(FLIP_MOVED)
-            .bind(chain_number)
+            .bind(vec![chain_number; moved_ids.len()])
             .bind(&moved_hashes)
             .bind(&moved_indexes)
             .bind(&moved_ids);

@@ -101,7 +101,8 @@ async fn a_settlement_without_its_entry_is_found() {
 #[tokio::test]
 async fn books_that_hold_other_than_what_was_settled_are_found() {
     let ways = [
-        "UPDATE book_account SET debits = debits + 1 WHERE account = 'treasury'",
+        "UPDATE book_account SET debits = debits + 1 \
+         WHERE account = 'treasury' AND debits < 1000000000000",
         "UPDATE settlement SET base_units = base_units + 1 WHERE kind = 'withdrawal'",
         "DELETE FROM book_account WHERE account = 'treasury'",
     ];

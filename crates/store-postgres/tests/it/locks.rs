@@ -70,8 +70,8 @@ async fn a_transfer_that_is_being_settled_cannot_leave_the_chain_meanwhile() {
     following.await.expect("runs").expect("follows");
 
     let due = world.store.transfers_to_reverse(CHAIN, 10).await.expect("reads");
-    let due: Vec<_> = due.iter().map(|record| (record.transfer, record.canonical)).collect();
-    assert_eq!(due, [(payment, false)]);
+    let due: Vec<_> = due.iter().map(|record| (record.transfer.key, record.canonical)).collect();
+    assert_eq!(due, [(payment.key, false)]);
     assert_eq!(world.store.broken_laws().await.expect("checks"), []);
 }
 

@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use inspay_ports::{
-    AttributionProbe, BooksStore as _, OrderFilter, Page, ReadStore as _,
-    SaleStore as _, TransferFilter,
+    AttributionProbe, BooksStore as _, OrderFilter, Page, ReadStore as _, SaleStore as _,
+    TransferFilter,
     contract::{
         samples::{
             CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms,
@@ -164,10 +164,10 @@ async fn look(world: &World, first: u64, payments: &[Transfer]) {
     assert_eq!(store.entries(after, 20).await.expect("lists").len(), 20);
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Reads {
     scans: i64,
-    index_rows: i64,
+    index_rows: BTreeMap<String, i64>,
 }
 
 /// What was read of each table, once every connection has told.
@@ -183,16 +183,19 @@ async fn reads(world: &World) -> BTreeMap<String, Reads> {
     };
     tokio::time::timeout(Duration::from_secs(20), alone).await.expect("the connections end");
     let rows = sqlx::query(
-        "SELECT t.relname::text, t.seq_scan, COALESCE(SUM(i.idx_tup_read), 0)::bigint \
-         FROM pg_stat_user_tables t LEFT JOIN pg_stat_user_indexes i ON i.relid = t.relid \
-         GROUP BY t.relname, t.seq_scan",
+        "SELECT t.relname::text, t.seq_scan, i.indexrelname::text, i.idx_tup_read \
+         FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i ON i.relid = t.relid",
     )
     .fetch_all(&mut raw)
     .await
     .expect("reads");
-    rows.iter()
-        .map(|row| (row.get(0), Reads { scans: row.get(1), index_rows: row.get(2) }))
-        .collect()
+    let mut reads: BTreeMap<String, Reads> = BTreeMap::new();
+    for row in rows {
+        let read = reads.entry(row.get(0)).or_default();
+        read.scans = row.get(1);
+        read.index_rows.insert(row.get(2), row.get(3));
+    }
+    reads
 }
 
 #[tokio::test]
@@ -205,13 +208,11 @@ async fn no_loop_reads_a_whole_table() {
     world.postgres.close().await;
     let read = reads(&world).await;
     for table in LARGE {
-        let Reads { scans, index_rows } = read[table];
-        assert_eq!(scans, 0, "{table} was scanned; all reads: {read:#?}");
+        let Reads { scans, index_rows } = &read[table];
+        assert_eq!(*scans, 0, "{table} was scanned; all reads: {read:#?}");
         // A loop that reads a whole index reads, on average, half of the final rows in each round.
         let whole_in_each_round = i64::try_from(ROUNDS * ROUNDS * EACH / 2).expect("small");
-        assert!(
-            index_rows < whole_in_each_round / 2,
-            "{table}: {index_rows} rows; all reads: {read:#?}"
-        );
+        let most = index_rows.values().copied().max().unwrap_or(0);
+        assert!(most < whole_in_each_round / 2, "{table}: {most} rows; all reads: {read:#?}");
     }
 }
