@@ -5,4 +5,5 @@ mod pay;
 mod refuse;
 mod restart;
 mod stories;
+mod topology;
 mod twap;

@@ -152,12 +152,28 @@ impl Gateway {
         gateway
     }
 
+    /// As [`Self::start`], but this process has these roles only.
+    ///
+    /// # Panics
+    ///
+    /// If any of it fails.
+    pub async fn start_with_roles(settings: &str, database_url: String, roles: &str) -> Self {
+        let mut gateway = Self::start(settings, Some(database_url)).await;
+        gateway.kill().await;
+        gateway.launch(&["--roles", roles]).await;
+        gateway
+    }
+
     /// Starts the process again, on what is in the database.
     ///
     /// # Panics
     ///
     /// If it does not come to listen.
     pub async fn resume(&mut self) {
+        self.launch(&[]).await;
+    }
+
+    async fn launch(&mut self, further: &[&str]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -189,6 +205,34 @@ impl Gateway {
             .unwrap_or_else(|why| panic!("{why}: {line:?}\n{}", self.log()));
         told["url"].as_str().expect("a URL").clone_into(&mut self.base);
         self.child = Some(child);
+    }
+
+    /// Writes other settings, for the next start.
+    ///
+    /// # Panics
+    ///
+    /// If the file cannot be written.
+    pub fn change_settings(&self, settings: &str) {
+        std::fs::write(self.folder.path().join("inspay.toml"), settings).expect("settings");
+    }
+
+    /// Starts a further process of some roles on the same settings and database; it ends with what is returned.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[must_use]
+    pub fn beside(&self, roles: &str) -> Child {
+        Command::new(inspay_binary())
+            .args(["serve", "--listen", "127.0.0.1:0", "--until-stdin-closes", "--roles", roles])
+            .current_dir(self.folder.path())
+            .env("DATABASE_URL", &self.database_url)
+            .env_remove("INSPAY_SETTINGS")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("a further process starts")
     }
 
     /// Kills the process where it stands.
