@@ -3,5 +3,6 @@
 //! A fact panics where the adapter breaks a guarantee of its port; it never sleeps and never retries.
 
 pub mod samples;
+pub mod script;
 pub mod store;
 pub mod teller;

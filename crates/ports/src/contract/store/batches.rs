@@ -153,7 +153,10 @@ pub async fn writers_at_once_lose_nothing(store: &Arc<dyn Store>) {
 }
 
 /// Writes as the ledger writer does: what is told to be transient is tried again.
-async fn write_patiently(store: &Arc<dyn Store>, operations: Vec<Operation>) -> Vec<Outcome> {
+pub(super) async fn write_patiently(
+    store: &Arc<dyn Store>,
+    operations: Vec<Operation>,
+) -> Vec<Outcome> {
     for _ in 0..1_000 {
         match write_changed(store, operations.clone(), now(), |_| {}).await {
             Err(error) if error.is_transient() => tokio::task::yield_now().await,

@@ -38,9 +38,7 @@ macro_rules! store_contract {
                 an_order_comes_back_as_it_was_made
                 a_quote_is_accepted_once
                 a_held_amount_is_taken
-                of_many_orders_for_one_amount_one_is_made
                 the_same_request_gives_the_same_order
-                of_many_same_requests_one_order_is_made
                 orders_are_paged_newest_first
                 a_new_account_appears_with_its_first_order
                 rates_are_the_newest_at_or_before_a_time
@@ -52,7 +50,6 @@ macro_rules! store_contract {
                 another_request_under_a_claimed_key_is_told_apart
                 a_stale_claim_is_taken_over_by_the_same_request
                 an_abandoned_claim_is_fresh_again
-                of_many_claims_one_is_fresh
                 texts_are_kept_byte_for_byte
             }
             books {
@@ -98,6 +95,18 @@ macro_rules! store_contract {
                 totals_count_what_is_canonical_up_to_a_block
                 totals_are_exact_or_an_error
                 a_fresh_store_answers_and_is_lawful
+            }
+            races {
+                of_many_orders_for_one_amount_one_is_made
+                of_many_same_requests_one_order_is_made
+                of_many_claims_one_is_fresh
+                of_many_first_orders_the_account_appears_once
+                samples_told_at_once_are_kept_once
+                settling_freeing_and_reserving_do_not_disturb_each_other
+            }
+            history {
+                a_history_reads_as_in_the_fake
+                another_history_reads_as_in_the_fake
             }
         }
         $crate::store_contract! { @unlawful $open;

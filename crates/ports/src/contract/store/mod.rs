@@ -3,9 +3,11 @@
 pub mod batches;
 pub mod books;
 pub mod follow;
+pub mod history;
 pub mod laws;
 mod macros;
 mod picture;
+pub mod races;
 pub mod read;
 pub mod sale;
 pub mod work;

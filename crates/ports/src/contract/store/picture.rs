@@ -21,7 +21,7 @@ pub struct Picture {
     pub cursor: Option<CursorRecord>,
     /// The window of the sample chain.
     pub window: Vec<WindowBlock>,
-    /// Transfers, newest first, without their positions.
+    /// Transfers by id, without their positions.
     pub transfers: Vec<TransferView>,
     /// Orders, newest first.
     pub orders: Vec<Order>,
@@ -43,13 +43,17 @@ pub async fn picture(store: &Arc<dyn Store>) -> Picture {
 async fn picture_of(store: &Arc<dyn Store>, chain: ChainId) -> Picture {
     let all = Page { after: None, limit: ALL };
     let orders = store.orders(OrderFilter::default(), all).await.expect("orders");
-    let transfers = store.transfers(TransferFilter::default(), all).await.expect("transfers");
+    let mut transfers = store.transfers(TransferFilter::default(), all).await.expect("transfers");
+    assert!(transfers.is_sorted_by(|a, b| a.position > b.position), "newest recorded first");
+    transfers.sort_by_key(|view| view.id);
     let mut balances = store.balances(true).await.expect("balances");
     balances.sort_by_key(|balance| (balance.account.clone(), balance.unit));
     let mut accounts = Vec::new();
     for summary in store.accounts(None, ALL).await.expect("accounts") {
         let account: &AccountId = &summary.account;
-        let lots = store.lots(account).await.expect("lots");
+        let mut lots = store.lots(account).await.expect("lots");
+        assert!(lots.is_sorted_by_key(|lot| lot.expires_at), "soonest expiry first: {lots:?}");
+        lots.sort_by_key(|lot| (lot.expires_at, lot.id));
         let history = store.history(account, all).await.expect("history");
         accounts.push((summary, lots, history));
     }

@@ -7,15 +7,14 @@ use inspay_primitives::{
     U256,
 };
 use inspay_quoting::{RateSample, SourceKind};
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
     AccountSummary, ApiKeyRecord, IdempotencyClaim, KeyScope, NewOrder, OrderFilter, Page, Store,
     StoreError, StoreErrorKind, StoredQuote, StoredResponse,
     contract::samples::{
-        account, block_time, digest, inspi, new_order, ordered, ordered_as, quote, reference,
-        terms, treasury, usdt,
+        account, block_time, digest, inspi, new_order, ordered, ordered_as, quote, terms, treasury,
+        usdt,
     },
 };
 
@@ -33,7 +32,7 @@ const ODD_TEXTS: [&str; 10] = [
     "{\"a\":1,  \"a\":2, \"\\u0000\":\"\\ud83e\\udd80\"}",
 ];
 
-fn kind(error: &StoreError) -> &StoreErrorKind {
+pub(super) fn kind(error: &StoreError) -> &StoreErrorKind {
     assert!(!error.is_transient(), "{error:?}");
     &error.kind
 }
@@ -122,39 +121,6 @@ pub async fn a_held_amount_is_taken(store: &Arc<dyn Store>) {
     }
 }
 
-/// However many orders race for one amount, one is made, and the others are told why not.
-pub async fn of_many_orders_for_one_amount_one_is_made(store: &Arc<dyn Store>) {
-    let due_base_units = U256::from(10_000_019);
-    let mut buyers = JoinSet::new();
-    for number in 1..=16 {
-        store.save_quote(quote(number)).await.expect("keeps");
-        let store = Arc::clone(store);
-        let order = new_order(OrderTerms { due_base_units, ..terms(number) });
-        buyers.spawn(async move { until_settled(&store, order).await });
-    }
-    let (made, refused): (Vec<_>, Vec<_>) =
-        buyers.join_all().await.into_iter().partition(Result::is_ok);
-    assert_eq!(made.len(), 1);
-    for error in refused.into_iter().filter_map(Result::err) {
-        assert!(matches!(kind(&error), StoreErrorKind::SlotTaken), "{error:?}");
-    }
-    let page = Page { after: None, limit: 100 };
-    let orders = store.orders(OrderFilter::default(), page).await.expect("lists");
-    assert_eq!(orders.len(), 1);
-    assert_eq!(store.held_slots(usdt(), treasury()).await.expect("counts"), 1);
-}
-
-/// A store may say that another writer was faster; whoever asks again is told the end of it.
-async fn until_settled(store: &Arc<dyn Store>, order: NewOrder) -> Result<Order, StoreError> {
-    for _ in 0..1_000 {
-        match store.create_order(order.clone()).await {
-            Err(error) if error.is_transient() => tokio::task::yield_now().await,
-            outcome => return outcome,
-        }
-    }
-    store.create_order(order).await
-}
-
 /// The same request again gives the order it made, whatever else it says now.
 pub async fn the_same_request_gives_the_same_order(store: &Arc<dyn Store>) {
     let asked = |number: u64, key: &str| NewOrder {
@@ -177,28 +143,6 @@ pub async fn the_same_request_gives_the_same_order(store: &Arc<dyn Store>) {
     let page = Page { after: None, limit: 100 };
     let orders = store.orders(OrderFilter::default(), page).await.expect("lists");
     assert_eq!(orders.len(), 2);
-}
-
-/// However many same requests race, they all get the one order that one of them made.
-pub async fn of_many_same_requests_one_order_is_made(store: &Arc<dyn Store>) {
-    let mut requests = JoinSet::new();
-    store.save_quote(quote(1)).await.expect("keeps");
-    for number in 1..=12u64 {
-        let store = Arc::clone(store);
-        // Each retry makes an id and a reference of its own; the quote and its amount are the same.
-        let terms = OrderTerms {
-            id: OrderId::from_uuid(Uuid::from_u128(u128::from(number))),
-            reference: reference(number),
-            ..terms(1)
-        };
-        let order = NewOrder { terms, request_key: Some("app/same".to_owned()) };
-        requests.spawn(async move { until_settled(&store, order).await });
-    }
-    let outcomes = requests.join_all().await;
-    let orders: Vec<Order> =
-        outcomes.into_iter().map(|outcome| outcome.expect("gives the order")).collect();
-    let first = orders.first().expect("some");
-    assert!(orders.iter().all(|order| order == first));
 }
 
 /// Pages of orders meet without gap and without double, of one account or of all.
@@ -262,7 +206,7 @@ pub async fn a_new_account_appears_with_its_first_order(store: &Arc<dyn Store>) 
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), by_bytes);
 }
 
-fn sample(source: &str, rate: &str, number: u64) -> RateSample {
+pub(super) fn sample(source: &str, rate: &str, number: u64) -> RateSample {
     RateSample {
         source: source.to_owned(),
         kind: SourceKind::Http,
@@ -412,7 +356,7 @@ fn response(body: &str) -> StoredResponse {
     }
 }
 
-async fn claim(
+pub(super) async fn claim(
     store: &Arc<dyn Store>,
     scope: &str,
     key: &str,
@@ -483,21 +427,6 @@ pub async fn an_abandoned_claim_is_fresh_again(store: &Arc<dyn Store>) {
     store.abandon_idempotency("app", "k").await.expect("abandons");
     assert_eq!(claim(store, "app", "k", 2, (10, 0)).await, Fresh);
     assert_eq!(claim(store, "app", "l", 1, (10, 0)).await, Running);
-}
-
-/// However many claims race for a key, fresh or stale, one of them is fresh.
-pub async fn of_many_claims_one_is_fresh(store: &Arc<dyn Store>) {
-    for (now, stale_before) in [(10, 0), (30, 20)] {
-        let mut claims = JoinSet::new();
-        for _ in 0..16 {
-            let store = Arc::clone(store);
-            claims.spawn(async move { claim(&store, "app", "k", 1, (now, stale_before)).await });
-        }
-        let found = claims.join_all().await;
-        let fresh = found.iter().filter(|claim| **claim == IdempotencyClaim::Fresh).count();
-        let running = found.iter().filter(|claim| **claim == IdempotencyClaim::Running).count();
-        assert_eq!((fresh, running), (1, 15));
-    }
 }
 
 /// Texts come back byte for byte, and two that differ in any byte are two.
