@@ -74,8 +74,9 @@ enum Verdict {
 impl Follower {
     /// Compares the books with the chain at the tip.
     pub(crate) async fn audit(&mut self) -> Result<Stepped, FollowError> {
+        // If it fails, new blocks come first and it is made again at the head.
+        self.auditor.at_once = false;
         let Some(cursor) = self.follow.cursor().copied() else {
-            self.auditor.at_once = false;
             return Ok(Stepped::Idle(crate::follow::Idle::AtHead));
         };
         let at = cursor.tip;
@@ -101,12 +102,11 @@ impl Follower {
             self.reread(pair, at).await?;
             verdict = self.compare(&pairs, at).await?;
         }
-        self.auditor.at_once = false;
         let stall = match verdict {
-            Verdict::Agrees => return Ok(self.passed(at)),
+            Verdict::Agrees => return self.passed(at).await,
             Verdict::Stalled(stall) => stall,
             Verdict::Differs { pair, difference } => {
-                let Some(pair) = pairs.get(pair) else { return Ok(self.passed(at)) };
+                let Some(pair) = pairs.get(pair) else { return self.passed(at).await };
                 self.follow.hold_audit();
                 let from = if (pair.first..at.number).contains(&cursor.audited_to) {
                     cursor.audited_to.saturating_add(1)
@@ -125,13 +125,19 @@ impl Follower {
         Ok(self.failed(stall))
     }
 
-    fn passed(&mut self, at: BlockRef) -> Stepped {
+    /// Says so in the cursor at once: what settles waits for it.
+    async fn passed(&mut self, at: BlockRef) -> Result<Stepped, FollowError> {
         self.auditor.was_made = true;
         self.auditor.failures = 0;
         self.auditor.retry_at = None;
         self.auditor.stall = None;
         self.follow.audited();
-        Stepped::Audited { up_to: at.number }
+        if let Some(commit) = self.follow.take_upkeep() {
+            self.store.commit_blocks(commit).await?;
+            self.follow.committed();
+            self.tick();
+        }
+        Ok(Stepped::Audited { up_to: at.number })
     }
 
     fn failed(&mut self, stall: Stall) -> Stepped {

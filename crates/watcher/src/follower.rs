@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use inspay_ports::{Chain, ChainErrorKind, Header, ProvenBlock, Store, WatchFilter};
-use inspay_primitives::{BlockRef, Clock};
+use inspay_ports::{Chain, ChainErrorKind, ChainTags, Header, ProvenBlock, Store, WatchFilter};
+use inspay_primitives::{BlockRef, Clock, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
@@ -79,6 +79,7 @@ pub struct Follower {
     pub(crate) tags: TagsWatch,
     pub(crate) auditor: Auditor,
     is_loaded: bool,
+    last_commit_at: Option<Timestamp>,
     status: watch::Sender<FollowStatus>,
     applied: watch::Sender<u64>,
 }
@@ -104,6 +105,7 @@ impl Follower {
             tags: TagsWatch::default(),
             auditor: Auditor::default(),
             is_loaded: false,
+            last_commit_at: None,
             status,
             applied: watch::Sender::new(0),
         }
@@ -295,37 +297,26 @@ impl Follower {
     }
 
     /// Says that something was committed.
-    pub(crate) fn tick(&self) {
-        let now = self.clock.now();
-        self.status.send_modify(|status| status.last_commit_at = Some(now));
-        self.publish_cursor();
+    pub(crate) fn tick(&mut self) {
+        self.last_commit_at = Some(self.clock.now());
+        let before = self.status.borrow().clone();
+        self.show(before.stalled, before.halted);
         self.applied.send_modify(|commits| *commits = commits.wrapping_add(1));
     }
 
-    fn publish_cursor(&self) {
-        let head_number = self.follow.head().map(|head| head.block.number);
-        let cursor = self.follow.cursor().copied();
-        self.status.send_modify(|status| {
-            status.checked = self.follow.is_checked();
-            status.tip = cursor.map(|cursor| cursor.tip);
-            status.audited_to = cursor.map_or(0, |cursor| cursor.audited_to);
-            status.tags = cursor.map(|cursor| cursor.tags).unwrap_or_default();
-            status.head_number = head_number.or(status.head_number);
-            status.catching_up = self.catch_up.is_some();
-            let unread = cursor.map_or(self.settings.start_number, |cursor| cursor.tip.number);
-            status.lag_blocks = status.head_number.map_or(0, |head| head.saturating_sub(unread));
-        });
+    /// Whether all is applied that the last look has shown: then the next step can wait for a new head.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.catch_up.is_none()
+            && !self.auditor.is_due_at_once()
+            && self.follow.next() == Next::Idle(Idle::AtHead)
     }
 
     fn publish(&self, stepped: &Result<Stepped, FollowError>) {
-        self.publish_cursor();
         let (stalled, halted) = match stepped {
             Ok(Stepped::Halted(reason)) => (None, Some(*reason)),
             Ok(Stepped::Idle(Idle::NodeLags { head_number })) => {
                 let tip_number = self.follow.cursor().map_or(0, |cursor| cursor.tip.number);
-                let lags = (*head_number < tip_number)
-                    .then_some(Stall::NodeLags { head_number: *head_number, tip_number });
-                (lags, None)
+                (Some(Stall::NodeLags { head_number: *head_number, tip_number }), None)
             }
             Ok(
                 Stepped::Idle(Idle::AtHead | Idle::BeforeStart { .. })
@@ -334,17 +325,39 @@ impl Follower {
                 | Stepped::Audited { .. }
                 | Stepped::AuditFailed(_),
             ) => (None, None),
-            Err(error) => (Some(Stall::of(error)), None),
+            Err(error) => {
+                let stall = Stall::of(error);
+                meters::failed(self.settings.chain_id, stall.code());
+                (Some(stall), None)
+            }
         };
-        let stalled = stalled.or_else(|| self.auditor.stall().cloned());
-        if let Some(stall) = &stalled {
-            meters::failed(self.settings.chain_id, stall.code());
-        }
-        self.status.send_modify(|status| {
-            status.stalled = stalled;
-            status.halted = halted;
+        self.show(stalled.or_else(|| self.auditor.stall().cloned()), halted);
+    }
+
+    fn show(&self, stalled: Option<Stall>, halted: Option<HaltReason>) {
+        let cursor = self.follow.cursor();
+        let known_head = self.status.borrow().head_number;
+        let head_number = self.follow.head().map(|head| head.block.number).or(known_head);
+        let applied = cursor.map_or(self.settings.start_number, |cursor| cursor.tip.number);
+        let status = FollowStatus {
+            chain_id: self.settings.chain_id,
+            checked: self.follow.is_checked(),
+            catching_up: self.catch_up.is_some(),
+            tip: cursor.map(|cursor| cursor.tip),
+            tags: cursor.map_or_else(ChainTags::default, |cursor| cursor.tags),
+            audited_to: cursor.map_or(0, |cursor| cursor.audited_to),
+            head_number,
+            lag_blocks: head_number.map_or(0, |head| head.saturating_sub(applied)),
+            stalled,
+            halted,
+            last_commit_at: self.last_commit_at,
+        };
+        meters::standing(&status);
+        self.status.send_if_modified(|shown| {
+            let is_new = *shown != status;
+            *shown = status;
+            is_new
         });
-        meters::standing(&self.status.borrow());
     }
 }
 

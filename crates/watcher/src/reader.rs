@@ -75,10 +75,10 @@ impl RangeReader {
             if self.next > self.to {
                 return Ok(None);
             }
-            self.ask();
             while let Some(done) = self.reading.try_join_next() {
                 self.take_in(done)?;
             }
+            self.ask();
             if let Some(span) = self.ready() {
                 self.ask();
                 return Ok(Some(span));

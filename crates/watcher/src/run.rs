@@ -36,7 +36,7 @@ impl Follower {
             let (wait, is_wakeful) = match stepped {
                 Ok(stepped) => {
                     failures = 0;
-                    if stepped.did_something() {
+                    if stepped.did_something() && !self.is_at_rest() {
                         continue;
                     }
                     (self.settings.poll_interval, true)

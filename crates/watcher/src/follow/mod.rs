@@ -450,20 +450,7 @@ impl Follow {
                 self.aim = Aim::Committing(applying);
                 Some(*commit)
             }
-            Aim::Idle(Idle::AtHead) => {
-                let cursor = self.upkeep()?;
-                let window_from = self.window_from(&cursor);
-                let ancestor = Some(cursor.tip.number);
-                self.aim =
-                    Aim::Committing(Applying { ancestor, added: Vec::new(), cursor, window_from });
-                Some(BlocksCommit {
-                    expected_revision: self.cursor.map(|cursor| cursor.revision),
-                    orphaned: Vec::new(),
-                    added: Vec::new(),
-                    cursor,
-                    window_from,
-                })
-            }
+            Aim::Idle(Idle::AtHead) => self.take_upkeep(),
             other @ (Aim::Look
             | Aim::AskTip
             | Aim::AskHead
@@ -479,6 +466,21 @@ impl Follow {
                 None
             }
         }
+    }
+
+    /// The commit of what moved while the tip stands still: the tags, and what an audit found whole.
+    pub fn take_upkeep(&mut self) -> Option<BlocksCommit> {
+        let cursor = self.upkeep()?;
+        let window_from = self.window_from(&cursor);
+        let ancestor = Some(cursor.tip.number);
+        self.aim = Aim::Committing(Applying { ancestor, added: Vec::new(), cursor, window_from });
+        Some(BlocksCommit {
+            expected_revision: self.cursor.map(|cursor| cursor.revision),
+            orphaned: Vec::new(),
+            added: Vec::new(),
+            cursor,
+            window_from,
+        })
     }
 
     /// Takes in that the commit taken last is stored; goes on towards the same head, unless the branch changed.
@@ -562,7 +564,7 @@ impl Follow {
         }
     }
 
-    /// Takes in that everything up to the tip is whole: the next commit says so, at once if the tip is the head.
+    /// Takes in that everything up to the tip is whole: the next commit says so.
     pub fn audited(&mut self) {
         self.audit = Audit::Passed;
     }

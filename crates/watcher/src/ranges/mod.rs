@@ -15,7 +15,7 @@ const GROWTH_MAX: u64 = 8;
 /// Answers at a learned length before a longer one is tried; doubled each time that fails.
 const GROW_AFTER_MIN: u32 = 8;
 /// Bounds of how much of a learned result limit is aimed at, in percent.
-const AIM_PERCENT: std::ops::RangeInclusive<u64> = 50..=90;
+const AIM_PERCENT: std::ops::RangeInclusive<u64> = 50..=98;
 
 /// A span of blocks to ask for, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,31 +53,46 @@ struct Piece {
 #[derive(Clone, Copy, Debug)]
 struct LengthCap {
     blocks: u64,
-    /// What the node named when it was last refused.
+    /// The shortest length that was refused for its length.
+    refused: u64,
+    /// What the node named when it refused.
     named: Option<u64>,
     /// The node named it twice: no longer one is tried again.
     is_firm: bool,
-    is_lifted: bool,
     answers_at_cap: u32,
     grow_after: u32,
 }
 
 impl LengthCap {
-    /// The cap after a refusal: a lift that failed is tried again only after twice as many answers.
-    fn lowered(before: Option<Self>, blocks: u64, named: Option<u64>) -> Self {
-        let grow_after = match before {
-            Some(before) if before.is_lifted => before.grow_after.saturating_mul(2),
-            Some(before) => before.grow_after,
-            None => GROW_AFTER_MIN,
-        };
-        let is_named_again = named.is_some() && before.is_some_and(|before| before.named == named);
+    /// The cap after a refusal. A length that is named again after a longer one was tried is a rule.
+    fn lowered(before: Option<Self>, refused: u64, blocks: u64, named: Option<u64>) -> Self {
         Self {
             blocks,
+            refused: before.map_or(refused, |before| before.refused.min(refused)),
             named,
-            is_firm: is_named_again,
-            is_lifted: false,
+            is_firm: named.is_some() && before.is_some_and(|before| before.named == named),
             answers_at_cap: 0,
-            grow_after,
+            grow_after: before.map_or(GROW_AFTER_MIN, |before| before.grow_after),
+        }
+    }
+
+    /// Counts an answer of that length; after enough of them a longer one is tried: half way to what was
+    /// refused while that is far, else twice as long, ever more rarely.
+    fn answered(&mut self, blocks: u64) {
+        if self.is_firm || blocks < self.blocks {
+            return;
+        }
+        self.refused = self.refused.max(blocks.saturating_add(1));
+        self.answers_at_cap = self.answers_at_cap.saturating_add(1);
+        let gap = self.refused.saturating_sub(self.blocks);
+        if self.named.is_none() && gap > self.blocks / 16 {
+            self.blocks = self.blocks.saturating_add(gap / 2);
+            self.answers_at_cap = 0;
+        } else if self.answers_at_cap >= self.grow_after {
+            self.blocks = self.blocks.saturating_mul(2);
+            self.refused = u64::MAX;
+            self.answers_at_cap = 0;
+            self.grow_after = self.grow_after.saturating_mul(2);
         }
     }
 }
@@ -87,6 +102,8 @@ impl LengthCap {
 pub struct RangePlanner {
     settings: RangeSettings,
     next: u64,
+    /// What the request that begins at `next` may not pass, since a longer one was refused.
+    next_blocks_max: u64,
     to: u64,
     again: BTreeMap<u64, Piece>,
     /// Transfers expected of each request under way, by its first block.
@@ -126,6 +143,7 @@ impl RangePlanner {
         Self {
             settings,
             next: from,
+            next_blocks_max: u64::MAX,
             to,
             again: BTreeMap::new(),
             in_flight: BTreeMap::new(),
@@ -137,7 +155,7 @@ impl RangePlanner {
             refused_unknown: None,
             accepted_transfers_max: 0,
             refused_transfers_min: None,
-            aim_percent: 80,
+            aim_percent: 92,
             answers_in_row: 0,
         }
     }
@@ -152,10 +170,14 @@ impl RangePlanner {
         }
         let (from, to, blocks_max) = match self.again.first_key_value() {
             Some((from, piece)) => (*from, piece.to, piece.blocks_max),
-            None if self.next <= self.to => (self.next, self.to, u64::MAX),
+            None if self.next <= self.to => (self.next, self.to, self.next_blocks_max),
             None => return None,
         };
-        let blocks = self.length().min(blocks_max).max(1);
+        let (length, is_growing) = self.length();
+        if !is_first && is_growing && blocks_max > length {
+            return None;
+        }
+        let blocks = length.min(blocks_max).max(1);
         let request = RangeRequest { from, to: from.saturating_add(blocks - 1).min(to) };
         let expected = self.expected(request.blocks());
         let held = self
@@ -165,6 +187,11 @@ impl RangePlanner {
         if !is_first && held.saturating_add(expected) > self.settings.transfers_in_flight {
             return None;
         }
+        // More results than were ever given: one such question at a time, since it may be refused.
+        let given = self.accepted_transfers_max;
+        if !is_first && expected > given.saturating_add(given / 16) {
+            return None;
+        }
         let rest = request.to.saturating_add(1);
         if self.again.remove(&from).is_some() {
             if rest <= to {
@@ -172,6 +199,7 @@ impl RangePlanner {
             }
         } else {
             self.next = rest;
+            self.next_blocks_max = u64::MAX;
         }
         self.in_flight.insert(from, expected);
         Some(request)
@@ -198,10 +226,12 @@ impl RangePlanner {
         });
         self.judge_first_refusal();
         self.answers_in_row = self.answers_in_row.saturating_add(1);
-        if self.answers_in_row.is_multiple_of(GROW_AFTER_MIN) {
-            self.aim_percent = self.aim_percent.saturating_add(5).min(*AIM_PERCENT.end());
+        if self.answers_in_row.is_multiple_of(4) {
+            self.aim_percent = self.aim_percent.saturating_add(2).min(*AIM_PERCENT.end());
         }
-        self.try_longer(blocks);
+        if let Some(cap) = &mut self.length_cap {
+            cap.answered(blocks);
+        }
     }
 
     /// That many answers with that many transfers were taken and are held no more.
@@ -220,14 +250,22 @@ impl RangePlanner {
         }
         self.in_flight.remove(&request.from);
         let named = blocks_max.filter(|named| (1..blocks).contains(named));
-        match named {
+        let piece_max = match named {
             Some(named) => {
-                self.length_cap = Some(LengthCap::lowered(self.length_cap, named, blocks_max));
+                let cap = LengthCap::lowered(self.length_cap, blocks, named, Some(named));
+                self.length_cap = Some(cap);
+                named
             }
             None => self.learn_refused(blocks),
+        };
+        if request.to.saturating_add(1) == self.next {
+            // Nothing beyond it was asked for: its parts need not end where it ended.
+            self.next = request.from;
+            self.next_blocks_max = piece_max;
+        } else {
+            let piece = Piece { to: request.to, blocks_max: piece_max };
+            self.again.insert(request.from, piece);
         }
-        let piece_max = named.unwrap_or(blocks.div_ceil(2));
-        self.again.insert(request.from, Piece { to: request.to, blocks_max: piece_max });
         Refused::Split
     }
 
@@ -247,7 +285,7 @@ impl RangePlanner {
         let wanted = self.settings.answer_transfers;
         let Some(refused) = self.refused_transfers_min else { return wanted.max(1) };
         let accepted = self.accepted_transfers_max;
-        let is_known = accepted.saturating_mul(5) >= refused.saturating_mul(4);
+        let is_known = accepted.saturating_mul(10) >= refused.saturating_mul(9);
         let aim = if is_known {
             accepted.saturating_mul(self.aim_percent) / 100
         } else {
@@ -256,8 +294,9 @@ impl RangePlanner {
         aim.min(wanted).max(1)
     }
 
-    /// How many blocks the next request should have.
-    fn length(&self) -> u64 {
+    /// How many blocks the next request should have, and whether only caution keeps it from being longer:
+    /// then one answer is waited for before more is asked.
+    fn length(&self) -> (u64, bool) {
         let by_density = match self.density {
             None => self.settings.first_blocks,
             Some(density) if density.transfers == 0 => u64::MAX,
@@ -273,24 +312,32 @@ impl RangePlanner {
         };
         let learned = self.length_cap.map_or(u64::MAX, |cap| cap.blocks);
         let set = self.settings.blocks_max.unwrap_or(u64::MAX);
-        by_density.min(grown).min(learned).min(set).max(1)
+        let wanted = by_density.min(learned).min(set).max(1);
+        (wanted.min(grown), grown < wanted)
     }
 
-    fn learn_refused(&mut self, blocks: u64) {
+    /// Learns from a refusal that names no length, and tells what its parts may not pass.
+    fn learn_refused(&mut self, blocks: u64) -> u64 {
+        let half = blocks.div_ceil(2);
         if self.density.is_none() {
             self.refused_unknown =
                 Some(self.refused_unknown.map_or(blocks, |known| known.min(blocks)));
         }
         let expected = self.expected(blocks);
         if expected > self.accepted_transfers_max {
+            // For its results, as far as the density tells: the next aim is half way to what was given.
             let lowest = self.refused_transfers_min.map_or(expected, |known| known.min(expected));
             self.refused_transfers_min = Some(lowest);
-        } else if blocks > self.longest_answered {
-            let shorter = blocks.div_ceil(2).max(self.longest_answered);
-            self.length_cap = Some(LengthCap::lowered(self.length_cap, shorter, None));
+            return half.max(blocks.saturating_sub(blocks.div_ceil(8)));
+        }
+        if blocks > self.longest_answered {
+            let shorter = half.max(self.longest_answered);
+            let cap = LengthCap::lowered(self.length_cap, blocks, shorter, None);
+            self.length_cap = Some(cap);
         } else {
             self.aim_percent = self.aim_percent.saturating_sub(10).max(*AIM_PERCENT.start());
         }
+        half
     }
 
     /// Once the density is known, tells whether a refusal before was for its length or its results.
@@ -300,20 +347,6 @@ impl RangePlanner {
         if expected > self.accepted_transfers_max {
             self.refused_transfers_min = Some(expected);
             self.length_cap = None;
-        }
-    }
-
-    /// Lifts a learned length after enough answers at it.
-    fn try_longer(&mut self, blocks: u64) {
-        let Some(cap) = &mut self.length_cap else { return };
-        if cap.is_firm || blocks < cap.blocks {
-            return;
-        }
-        cap.answers_at_cap = cap.answers_at_cap.saturating_add(1);
-        if cap.answers_at_cap >= cap.grow_after {
-            cap.answers_at_cap = 0;
-            cap.is_lifted = true;
-            cap.blocks = cap.blocks.saturating_mul(2);
         }
     }
 }

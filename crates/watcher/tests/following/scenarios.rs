@@ -160,8 +160,17 @@ async fn branches_of_any_depth_replace_each_other() {
             story.mine(vec![pay(nonce, 10 + nonce)]).await;
         }
         for (depth, length) in [(1, 1), (2, 3), (5, 5), (12, 13), (30, 31)] {
+            // Of the payments that leave, every second one is mined again.
+            let leaves = story.world.chain.tip().number - depth;
             let blocks = (0..length)
-                .map(|place| vec![pay(1_000 * depth + place, 5), pay(place, 10 + place)])
+                .map(|place| {
+                    let mut txs = vec![pay(1_000 * depth + place, 5)];
+                    let old = leaves + place;
+                    if place.is_multiple_of(2) && old < 40 && depth == 30 {
+                        txs.push(pay(old, 10 + old));
+                    }
+                    txs
+                })
                 .collect();
             story.reorg(depth, blocks).await;
         }
