@@ -1,5 +1,6 @@
-//! Attribution and planning by table.
+//! Attribution and planning by table; the worker over a store and a chain in memory.
 
 mod attribution;
 mod planning;
 mod support;
+mod working;

@@ -1,0 +1,227 @@
+//! The worker, step by step, over a store and a chain in memory.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use inspay_ledger::{Operation, Outcome, SettlementRules};
+use inspay_ledger_writer::{LedgerWriter, WriterLimits};
+use inspay_ports::{
+    AppliedBlock, BooksStore, Chain, Proof, Store,
+    contract::samples::{self, Follower},
+    fake::{FakeChain, FakeStore},
+};
+use inspay_primitives::{
+    BlockRef, ConfirmationPolicy, ConfirmationRule, ManualClock, OrderState, OrderTerms, Timestamp,
+    Transfer, U256,
+};
+use inspay_settlement::{
+    AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker, StepReport,
+    WorkerSettings,
+};
+
+#[derive(Debug)]
+struct WriterBooks(LedgerWriter);
+
+#[async_trait]
+impl Books for WriterBooks {
+    async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, BooksError> {
+        self.0.write(operations).await.map_err(|error| BooksError {
+            transient: error.is_transient(),
+            source: Box::new(error),
+        })
+    }
+}
+
+struct World {
+    store: Arc<dyn Store>,
+    follower: Follower,
+    worker: SettlementWorker,
+    clock: Arc<ManualClock>,
+}
+
+/// Two confirmations for up to 20 tokens, four above.
+fn policy() -> SettlementPolicy {
+    let steps = vec![(U256::from(20_000_000), ConfirmationRule::Depth(2))];
+    let confirmations = ConfirmationPolicy::new(steps, ConfirmationRule::Depth(4)).expect("policy");
+    let rules = AssetRules { decimals: 6, confirmations, late_rate_age_seconds: 3_600 };
+    SettlementPolicy {
+        assets: HashMap::from([(samples::usdt(), rules)]),
+        rules: SettlementRules::default(),
+        clock_skew_seconds: 60,
+    }
+}
+
+fn world() -> World {
+    let store: Arc<dyn Store> = Arc::new(FakeStore::new());
+    let clock = Arc::new(ManualClock::new(samples::block_time(10)));
+    let (writer, task) = LedgerWriter::new(
+        Arc::clone(&store) as Arc<dyn BooksStore>,
+        Arc::clone(&clock) as _,
+        SettlementRules::default(),
+        WriterLimits::default(),
+    );
+    tokio::spawn(task.run());
+    let chain: Arc<dyn Chain> = Arc::new(FakeChain::new(samples::CHAIN));
+    let worker = SettlementWorker::new(
+        ChainWork { chain, applied: None },
+        Arc::clone(&store),
+        Arc::new(WriterBooks(writer)),
+        Arc::clone(&clock) as _,
+        Arc::new(policy()),
+        WorkerSettings::default(),
+    );
+    World { follower: Follower::new(&store), store, worker, clock }
+}
+
+fn block(branch: &str, number: u64) -> BlockRef {
+    samples::block(branch, number)
+}
+
+fn applied(block: BlockRef, transfers: Vec<Transfer>) -> AppliedBlock {
+    AppliedBlock { block, proof: Proof::ReceiptsRoot, transfers }
+}
+
+/// A payment whose calldata was read near the head.
+fn payment(tx: u64, order: &OrderTerms, base_units: U256, block: BlockRef) -> Transfer {
+    Transfer {
+        reference: Some(Some(order.reference)),
+        ..samples::paid(tx, samples::usdt(), base_units, block, 0)
+    }
+}
+
+impl World {
+    async fn step(&self) -> StepReport {
+        self.worker.step().await.expect("a step")
+    }
+
+    async fn state(&self, order: &OrderTerms) -> OrderState {
+        self.store.order(order.id).await.expect("reads").expect("an order").progress.state
+    }
+
+    async fn empty(&mut self, branch: &str, numbers: std::ops::RangeInclusive<u64>) {
+        let blocks = numbers.map(|number| applied(block(branch, number), Vec::new())).collect();
+        self.follower.extend(blocks).await;
+    }
+
+    async fn must_hold(&self) {
+        let broken = self.store.broken_laws().await.expect("reads");
+        assert!(broken.is_empty(), "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_that_was_never_followed_is_left_alone() {
+    let world = world();
+    assert_eq!(world.step().await, StepReport::default());
+}
+
+#[tokio::test]
+async fn a_payment_waits_for_its_confirmations_and_is_settled_once() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let paid = payment(1, &order, order.due_base_units, block("a", 5));
+    world.follower.extend(vec![applied(block("a", 5), vec![paid])]).await;
+    assert!(!world.step().await.did_something());
+    world.empty("a", 6..=6).await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Paid);
+    assert!(!world.step().await.did_something());
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn large_payments_wait_longer_and_do_not_hold_up_small_ones() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let large = payment(1, &order, U256::from(30_000_000), block("a", 5));
+    let second = samples::ordered(&world.store, 2).await;
+    let small = payment(2, &second, second.due_base_units, block("a", 6));
+    world
+        .follower
+        .extend(vec![applied(block("a", 5), vec![large]), applied(block("a", 6), vec![small])])
+        .await;
+    world.empty("a", 7..=7).await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Open);
+    assert_eq!(world.state(&second).await, OrderState::Paid);
+    world.empty("a", 8..=8).await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Paid);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn a_payment_that_left_is_taken_back_and_settled_again_when_it_returns() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let paid = payment(1, &order, order.due_base_units, block("a", 5));
+    world.empty("a", 4..=4).await;
+    world
+        .follower
+        .extend(vec![applied(block("a", 5), vec![paid]), applied(block("a", 6), Vec::new())])
+        .await;
+    assert_eq!(world.step().await.settled, 1);
+    let left = [block("a", 5), block("a", 6)];
+    world.follower.swap(&left, vec![applied(block("b", 5), Vec::new())]).await;
+    let report = world.step().await;
+    assert_eq!((report.reversed, report.settled), (1, 0));
+    assert_eq!(world.state(&order).await, OrderState::Open);
+    let again = samples::seen_again(paid, block("b", 6), 3);
+    world.follower.extend(vec![applied(block("b", 6), vec![again])]).await;
+    world.empty("b", 7..=7).await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Paid);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn an_order_is_closed_by_chain_time_and_not_while_a_payment_in_time_is_pending() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let in_time = u64::try_from(order.in_time_until().seconds()).expect("positive");
+    let at = |number: u64, seconds: u64| BlockRef {
+        time: Timestamp::from_chain_seconds(seconds),
+        ..block("a", number)
+    };
+    world.follower.extend(vec![applied(at(5, in_time), Vec::new())]).await;
+    // The gateway's own clock is far ahead: it must not count.
+    world.clock.set(order.deadline.plus_seconds(86_400));
+    assert_eq!(world.step().await.closed, 0);
+    let paid = payment(1, &order, order.due_base_units, at(6, in_time));
+    world.follower.extend(vec![applied(at(6, in_time), vec![paid])]).await;
+    let last = payment(2, &order, U256::from(30_000_000), at(7, in_time));
+    world.follower.extend(vec![applied(at(7, in_time), vec![last])]).await;
+    let report = world.step().await;
+    assert_eq!((report.settled, report.closed), (1, 0));
+    let second = samples::ordered(&world.store, 2).await;
+    world.follower.extend(vec![applied(at(8, in_time + 100), Vec::new())]).await;
+    assert_eq!(world.step().await.closed, 0, "a transfer in time is still pending");
+    world
+        .follower
+        .extend(vec![
+            applied(at(9, in_time + 200), Vec::new()),
+            applied(at(10, in_time + 300), Vec::new()),
+        ])
+        .await;
+    let report = world.step().await;
+    assert_eq!(report.settled, 1);
+    let report = if report.closed == 0 { world.step().await } else { report };
+    assert_eq!(report.closed, 1);
+    assert_eq!(world.state(&second).await, OrderState::Expired);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn lapsed_lots_are_booked() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let paid = payment(1, &order, order.due_base_units, block("a", 5));
+    world.follower.extend(vec![applied(block("a", 5), vec![paid])]).await;
+    world.empty("a", 6..=6).await;
+    assert_eq!(world.step().await.settled, 1);
+    world.clock.advance_seconds(31 * 86_400);
+    assert_eq!(world.step().await.expired, 1);
+    let summary = world.store.account(&order.account).await.expect("reads").expect("an account");
+    assert!(summary.posted.is_zero());
+    world.must_hold().await;
+}
