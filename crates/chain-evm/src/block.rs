@@ -1,7 +1,7 @@
 //! One block near the head: its whole set of followed transfers, with the proof.
 //!
 //! Never answers with a set that is not proven, and asks nothing where the header alone proves the block
-//! empty.
+//! empty. A header that was taken as told proves nothing: such a block is always read.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::{
     endpoint::Endpoint,
     pool::Pool,
     receipts::{ProvenLogs, ToldReceipt, prove},
-    rpc::Call,
-    settings::EvmChainSettings,
+    rpc::{Answer, Call},
+    settings::{EvmChainSettings, HashCheck},
     transfers::Numbering,
 };
 
@@ -26,7 +26,8 @@ pub(crate) async fn proven_block(
     header: &Header,
     filter: &WatchFilter,
 ) -> Result<ProvenBlock, ChainErrorKind> {
-    if !may_hold(header, filter) {
+    let is_empty = settings.header_hash == HashCheck::Recompute && !may_hold(header, filter);
+    if is_empty {
         return Ok(ProvenBlock { header: header.clone(), transfers: vec![], proof: Proof::Bloom });
     }
     let transfers =
@@ -42,22 +43,53 @@ async fn read_block(
     filter: &WatchFilter,
 ) -> Result<Vec<Transfer>, ChainErrorKind> {
     let hash = header.block.hash;
-    let not_yet = |what| ChainErrorKind::NotYet(format!("{what} of block {hash}"));
-    let receipts = Call::new("eth_getBlockReceipts", json!([hash]));
-    let block = Call::new("eth_getBlockByHash", json!([hash, true]));
-    // At once: what a buyer waits for is one round trip.
-    let (receipts, block) = tokio::try_join!(
-        endpoint.call::<Vec<ToldReceipt>>(receipts),
-        endpoint.call::<Box<RawValue>>(block),
-    )?;
-    let logs = prove(header, receipts.ok_or_else(|| not_yet("the receipts"))?)?;
-    let json = block.ok_or_else(|| not_yet("the chain transactions"))?;
-    let block = FullBlock::read(json.get(), hash, settings)?;
-    if !block.holds(&logs.tx_hashes) {
+    let read = |json: Option<Box<RawValue>>| {
+        let json = json.ok_or_else(|| not_yet("the chain transactions", hash))?;
+        FullBlock::read(json.get(), hash, settings)
+    };
+    let full_block = Call::new("eth_getBlockByHash", json!([hash, true]));
+    let (receipts, block) = if endpoint.gives_block_receipts() {
+        let receipts = Call::new("eth_getBlockReceipts", json!([hash]));
+        // At once: what a buyer waits for is one round trip.
+        let (receipts, block) = tokio::join!(
+            endpoint.call::<Vec<ToldReceipt>>(receipts),
+            endpoint.call::<Box<RawValue>>(full_block),
+        );
+        let block = read(block?)?;
+        match receipts {
+            Err(ChainErrorKind::Refused(text)) => {
+                endpoint.refused_block_receipts(&text);
+                (receipts_singly(endpoint, &block, hash).await?, block)
+            }
+            told => (told?.ok_or_else(|| not_yet("the receipts", hash))?, block),
+        }
+    } else {
+        let block = read(endpoint.call(full_block).await?)?;
+        (receipts_singly(endpoint, &block, hash).await?, block)
+    };
+    let logs = prove(header, receipts)?;
+    if !block.hashes().eq(logs.tx_hashes.iter().copied()) {
         let text = format!("block {hash}: its receipts are those of other chain transactions");
         return Err(ChainErrorKind::Contradiction(text));
     }
     transfers_of(&logs, &block, header, filter)
+}
+
+fn not_yet(what: &str, hash: B256) -> ChainErrorKind {
+    ChainErrorKind::NotYet(format!("{what} of block {hash}"))
+}
+
+/// The receipts one by one, for nodes that do not give a block's at once.
+async fn receipts_singly(
+    endpoint: &Endpoint,
+    block: &FullBlock,
+    hash: B256,
+) -> Result<Vec<ToldReceipt>, ChainErrorKind> {
+    let asked =
+        block.hashes().map(|tx_hash| Call::new("eth_getTransactionReceipt", json!([tx_hash])));
+    let answers = endpoint.batch::<ToldReceipt>(&asked.collect::<Vec<_>>()).await?;
+    let receipt = |answer: Answer<ToldReceipt>| answer?.ok_or_else(|| not_yet("a receipt", hash));
+    answers.into_iter().map(receipt).collect()
 }
 
 fn transfers_of(

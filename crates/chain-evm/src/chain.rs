@@ -31,21 +31,20 @@ pub struct EvmChain {
 }
 
 impl EvmChain {
-    /// Makes the adapter; nothing is asked yet. With a WebSocket it must be called within a Tokio
-    /// runtime, and begins to follow new heads.
+    /// Makes the adapter; nothing is asked yet. With a WebSocket it begins to follow new heads, for
+    /// which it must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// When the settings name no endpoint.
+    /// When the settings name no endpoint, or there is no runtime to follow new heads on.
     pub fn new(settings: EvmChainSettings) -> Result<Self, ChainError> {
         let calls = Arc::new(AtomicU64::new(0));
-        let pool = Pool::new(&settings, &calls).map_err(|kind| ChainError {
-            chain_id: settings.chain_id,
-            act: "use its endpoints",
-            kind,
-        })?;
+        let chain_id = settings.chain_id;
+        let refused = |kind| ChainError { chain_id, act: "use its endpoints", kind };
+        let pool = Pool::new(&settings, &calls).map_err(refused)?;
         let stop = CancellationToken::new();
-        let wake = settings.ws.as_ref().map(|url| Wake::spawn(&settings, url, stop.clone()));
+        let follow = |url| Wake::spawn(&settings, url, stop.clone());
+        let wake = settings.ws.as_ref().map(follow).transpose().map_err(refused)?;
         Ok(Self { settings, pool, wake, calls, _stop: stop.drop_guard() })
     }
 
@@ -74,8 +73,8 @@ impl Chain for EvmChain {
     }
 
     async fn remote_chain_id(&self) -> Result<ChainId, ChainError> {
-        let asked = self.pool.ask(async |endpoint| reads::chain_id(&endpoint).await);
-        asked.await.map_err(self.could_not("read the chain id"))
+        let told = self.pool.chain_id(self.settings.chain_id).await;
+        told.map_err(self.could_not("read the chain id"))
     }
 
     async fn head(&self) -> Result<Header, ChainError> {

@@ -16,8 +16,7 @@ use serde_json::value::RawValue;
 use crate::{
     header::{CheckedHeader, expect_hash, read_header},
     reference::reference_of,
-    settings::EvmChainSettings,
-    settings::HashCheck,
+    settings::{EvmChainSettings, HashCheck},
     wire::{Quantity, clip},
 };
 
@@ -164,12 +163,13 @@ impl FullBlock {
         }
     }
 
-    /// Whether the block holds exactly these chain transactions, in this order.
-    pub(crate) fn holds(&self, hashes: &[B256]) -> bool {
-        match &self.transactions {
-            Transactions::Told(told) => told.iter().map(|told| &told.hash).eq(hashes),
-            Transactions::Proven(proven) => proven.iter().map(|(hash, _)| hash).eq(hashes),
-        }
+    /// The hashes of its chain transactions as told, in order.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = B256> {
+        let (told, proven): (&[_], &[_]) = match &self.transactions {
+            Transactions::Told(told) => (told, &[]),
+            Transactions::Proven(proven) => (&[], proven),
+        };
+        told.iter().map(|told: &ChainTx| told.hash).chain(proven.iter().map(|(hash, _)| *hash))
     }
 }
 

@@ -12,12 +12,17 @@ use std::{
 
 use futures::{StreamExt, stream};
 use inspay_ports::ChainErrorKind;
+use inspay_primitives::ChainId;
 use reqwest::{Client, Response, Url, header};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 use crate::{
     classify::classify_status,
+    reads,
     rpc::{self, Answer, Call},
     settings::{EvmChainSettings, NodeUrl},
     wire::clip,
@@ -87,6 +92,9 @@ pub(crate) struct Endpoint {
     response_bytes_max: usize,
     batch_calls_max: usize,
     takes_batches: AtomicBool,
+    gives_block_receipts: AtomicBool,
+    chain_id: ChainId,
+    on_its_chain: OnceCell<()>,
     health: Mutex<Health>,
     calls: Arc<AtomicU64>,
 }
@@ -112,6 +120,9 @@ impl Endpoint {
             response_bytes_max: settings.response_bytes_max,
             batch_calls_max: settings.batch_calls_max.max(1),
             takes_batches: AtomicBool::new(true),
+            gives_block_receipts: AtomicBool::new(true),
+            chain_id: settings.chain_id,
+            on_its_chain: OnceCell::new(),
             health: Mutex::default(),
             calls,
         })
@@ -132,6 +143,43 @@ impl Endpoint {
             resting,
             takes_batches: self.takes_batches.load(Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn gives_block_receipts(&self) -> bool {
+        self.gives_block_receipts.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn refused_block_receipts(&self, text: &str) {
+        tracing::info!(endpoint = %self.host, text, "the node gives no receipts by block");
+        self.gives_block_receipts.store(false, Ordering::Relaxed);
+    }
+
+    /// Asks, once in its life, which chain it is on.
+    ///
+    /// # Errors
+    ///
+    /// [`ChainErrorKind::Refused`] when it is on another one: none of its answers count then.
+    pub(crate) async fn confirm_chain(&self) -> Result<(), ChainErrorKind> {
+        let confirm = async || {
+            let told = reads::chain_id(self).await?;
+            if told == self.chain_id {
+                return Ok(());
+            }
+            let text = format!("{} is on chain {told}, not {}", self.host, self.chain_id);
+            Err(ChainErrorKind::Refused(text))
+        };
+        self.on_its_chain.get_or_try_init(confirm).await.copied()
+    }
+
+    pub(crate) fn chain_is_confirmed(&self) {
+        // Already set is as good.
+        let _was_set = self.on_its_chain.set(());
+    }
+
+    /// Notes that an answer of its was found to be wrong.
+    pub(crate) fn note_wrong(&self) {
+        let rest = self.next_rest();
+        self.note_failed(Rest::Avoided(rest));
     }
 
     pub(crate) fn saw_block(&self, number: u64) {
@@ -270,27 +318,43 @@ impl Endpoint {
     ) -> Result<Vec<u8>, ChainErrorKind> {
         self.calls.fetch_add(u64::try_from(calls).unwrap_or(u64::MAX), Ordering::Relaxed);
         let started = Instant::now();
-        let outcome = timeout(self.request_timeout, self.exchange(method, body)).await;
+        let outcome = self.exchange(method, body, started + self.request_timeout).await;
         metrics::histogram!(
             "inspay_rpc_request_duration_seconds",
             "endpoint" => self.host.clone(), "method" => method
         )
         .record(started.elapsed());
-        outcome.unwrap_or_else(|_elapsed| {
+        outcome
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        body: String,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, ChainErrorKind> {
+        let hung = |_: Elapsed| {
             self.note_failed(Rest::Avoided(REST_HUNG));
             let after = self.request_timeout;
             let text = format!("{}: {method}: no answer within {after:?}", self.host);
-            Err(ChainErrorKind::Unreachable(text))
-        })
-    }
-
-    async fn exchange(&self, method: &str, body: String) -> Result<Vec<u8>, ChainErrorKind> {
+            ChainErrorKind::Unreachable(text)
+        };
         let url: Url = self.url.expose().clone();
         let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json");
-        let response = request.body(body).send().await.map_err(|error| self.lost(error))?;
+        let response = timeout_at(deadline, request.body(body).send()).await.map_err(hung)?;
+        let response = response.map_err(|error| self.lost(error))?;
         let status = response.status();
         let asked_rest = asked_rest(&response);
-        let body = self.read_body(method, response).await?;
+        let body = match timeout_at(deadline, self.read_body(method, response)).await {
+            Ok(body) => body?,
+            // It answers, but with more than the time is enough for; half of it may be.
+            Err(_) if method == "eth_getLogs" => {
+                let after = self.request_timeout;
+                let message = format!("{}: the answer did not end within {after:?}", self.host);
+                return Err(ChainErrorKind::RangeTooLarge { message, blocks_max: None });
+            }
+            Err(elapsed) => return Err(hung(elapsed)),
+        };
         if status.is_success() {
             return Ok(body);
         }

@@ -8,17 +8,23 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use inspay_ports::ChainErrorKind;
+use inspay_primitives::ChainId;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
     endpoint::{Endpoint, Readiness},
+    reads,
     retry::{RetryPolicy, retry_transient},
     settings::EvmChainSettings,
 };
 
 /// Longer than that nobody waits for a rate limit to pass: the caller is told.
 const WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// After that long the caller is told, and decides.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -44,7 +50,7 @@ impl Pool {
             first_delay: Duration::from_millis(50),
             delay_max: Duration::from_secs(1),
             // What took a timeout to fail is not tried again here.
-            elapsed_max: settings.request_timeout.min(WAIT_MAX),
+            elapsed_max: settings.request_timeout.min(RETRY_MAX),
         };
         Ok(Self { endpoints, policy })
     }
@@ -60,10 +66,7 @@ impl Pool {
         F: Fn(Arc<Endpoint>) -> Fut,
         Fut: Future<Output = Result<T, ChainErrorKind>>,
     {
-        let passes = |kind: &ChainErrorKind| {
-            matches!(kind, ChainErrorKind::Unreachable(_) | ChainErrorKind::RateLimited(_))
-        };
-        retry_transient(self.policy, passes, || self.ask_each(&question)).await
+        retry_transient(self.policy, is_short_trouble, || self.ask_each(&question)).await
     }
 
     async fn ask_each<T, F, Fut>(&self, question: &F) -> Result<T, ChainErrorKind>
@@ -73,13 +76,50 @@ impl Pool {
     {
         let mut failed = None;
         for endpoint in self.in_order().await? {
-            match question(endpoint).await {
+            let answer = match endpoint.confirm_chain().await {
+                Ok(()) => question(Arc::clone(&endpoint)).await,
+                Err(kind) => Err(kind),
+            };
+            match answer {
                 Ok(answer) => return Ok(answer),
                 Err(kind) if is_final(&kind) => return Err(kind),
-                Err(kind) => failed = Some(more_telling(failed, kind)),
+                Err(kind) => {
+                    if matches!(kind, ChainErrorKind::Contradiction(_)) {
+                        endpoint.note_wrong();
+                    }
+                    failed = Some(more_telling(failed, kind));
+                }
             }
         }
         Err(failed.unwrap_or_else(|| ChainErrorKind::Unreachable("no endpoint is left".to_owned())))
+    }
+
+    /// The chain that the endpoints are on; of several, one that is not the settings'.
+    ///
+    /// # Errors
+    ///
+    /// When none of them answers.
+    pub(crate) async fn chain_id(&self, expected: ChainId) -> Result<ChainId, ChainErrorKind> {
+        let asked = self.endpoints.iter().map(|endpoint| {
+            retry_transient(self.policy, is_short_trouble, || reads::chain_id(endpoint))
+        });
+        let mut told = None;
+        let mut failed = None;
+        for (answer, endpoint) in join_all(asked).await.into_iter().zip(&self.endpoints) {
+            match answer {
+                Ok(chain_id) if chain_id != expected => return Ok(chain_id),
+                Ok(chain_id) => {
+                    endpoint.chain_is_confirmed();
+                    told = Some(chain_id);
+                }
+                Err(kind) => failed = Some(more_telling(failed, kind)),
+            }
+        }
+        match (told, failed) {
+            (Some(told), _) => Ok(told),
+            (None, Some(kind)) => Err(kind),
+            (None, None) => Err(ChainErrorKind::Unreachable("no endpoint is left".to_owned())),
+        }
     }
 
     /// Those to ask now, best first. Waits a little where all of them limit the rate of requests.
@@ -118,6 +158,11 @@ impl Pool {
             })
             .min()
     }
+}
+
+/// Whether a moment later the same question may be answered by the same endpoint.
+const fn is_short_trouble(kind: &ChainErrorKind) -> bool {
+    matches!(kind, ChainErrorKind::Unreachable(_) | ChainErrorKind::RateLimited(_))
 }
 
 /// Whether another endpoint would answer the same.

@@ -78,8 +78,8 @@ pub struct EvmChainSettings {
     pub ws: Option<NodeUrl>,
     /// How long one request may take.
     pub request_timeout: Duration,
-    /// Whether header hashes are recomputed. With [`HashCheck::Trust`] blooms and receipts roots are
-    /// only as good as the endpoint.
+    /// Whether header hashes are recomputed. With [`HashCheck::Trust`] receipts roots are only as good as
+    /// the endpoint, and no block is taken for empty by its bloom: some chains leave it blank.
     pub header_hash: HashCheck,
     /// Whether the hashes of chain transactions, and their root, are recomputed. With
     /// [`HashCheck::Trust`] a reference is only as good as the endpoint.

@@ -13,9 +13,10 @@ use alloy::{
     rpc::client::ClientBuilder,
     transports::{TransportErrorKind, TransportResult, ws::WsConnect},
 };
-use inspay_ports::Header;
+use inspay_ports::{ChainErrorKind, Header};
 use inspay_primitives::B256;
 use tokio::{
+    runtime::Handle,
     sync::{broadcast::error::RecvError, watch},
     time::{sleep, timeout},
 };
@@ -44,7 +45,10 @@ impl Wake {
         settings: &EvmChainSettings,
         url: &NodeUrl,
         stop: CancellationToken,
-    ) -> Arc<Self> {
+    ) -> Result<Arc<Self>, ChainErrorKind> {
+        let runtime = Handle::try_current().map_err(|_| {
+            ChainErrorKind::Refused("a WebSocket is followed on a Tokio runtime only".to_owned())
+        })?;
         let wake = Arc::new(Self { ticks: watch::Sender::new(0), newest: Mutex::new(None) });
         let follower = Follower {
             wake: Arc::clone(&wake),
@@ -53,8 +57,8 @@ impl Wake {
             connect_timeout: settings.request_timeout,
             silence_max: settings.ws_silence_max,
         };
-        tokio::spawn(async move { stop.run_until_cancelled(Box::pin(follower.run())).await });
-        wake
+        runtime.spawn(async move { stop.run_until_cancelled(Box::pin(follower.run())).await });
+        Ok(wake)
     }
 
     pub(crate) fn receiver(&self) -> watch::Receiver<u64> {

@@ -2,9 +2,11 @@
 
 use alloy::providers::Provider;
 use inspay_chain_evm::{EvmChain, HashCheck};
-use inspay_devchain::{Devchain, FakeToken, TetherToken};
+use inspay_devchain::{Devchain, FakeToken, TetherToken, transfer_request};
 use inspay_ports::{Chain, ChainErrorKind, Proof, WatchFilter};
 use inspay_primitives::{Address, B256, Direction, Reference, U256};
+
+use serde_json::json;
 
 use crate::{filter, kind, proven, reader, settings, started, unread, usdt};
 
@@ -181,6 +183,8 @@ async fn a_range_brings_what_its_blocks_bring_one_by_one() {
     chain.transfer(at.usdt, at.treasury, at.stranger, usdt(3), None).await.unwrap();
     chain.mine(3).await.unwrap();
     let head = chain.head().await.unwrap();
+    // As at a start; an endpoint's chain is asked for once.
+    reader.remote_chain_id().await.unwrap();
     let before = reader.rpc_calls();
     let range = reader.range(bulk.first_block, head.number, &filter(&at)).await.unwrap();
     assert_eq!(reader.rpc_calls() - before, 2);
@@ -240,4 +244,43 @@ async fn calldata_whose_hash_cannot_be_recomputed_is_believed_only_by_setting() 
     let found = trusting.proven_block(&header, &filter(&at)).await.unwrap().transfers;
     assert_eq!(found[0].reference, Some(Some(reference)));
     assert_eq!(trusting.references(&found).await.unwrap(), [Some(reference)]);
+}
+
+#[tokio::test]
+async fn a_block_of_many_chain_transactions_of_every_kind_is_proven() {
+    let chain = started().await;
+    let at = chain.deployment().clone();
+    chain.set_automine(false).await.unwrap();
+    let payer = chain.buyer(0);
+    let reference = Reference::generate();
+    let paying = transfer_request(at.usdt, payer, at.treasury, usdt(1), Some(reference));
+    let calldata = paying.input.input().cloned().unwrap();
+    let legacy = json!({"type": "0x0", "gasPrice": "0x2540be400"});
+    let with_list = json!({"type": "0x1", "gasPrice": "0x2540be400", "accessList": [
+        {"address": at.usdt, "storageKeys": [B256::ZERO]}
+    ]});
+    for mut request in [legacy, with_list] {
+        request["from"] = json!(payer);
+        request["to"] = json!(at.usdt);
+        request["gas"] = json!("0x30000");
+        request["data"] = json!(calldata);
+        let _: B256 =
+            chain.provider().raw_request("eth_sendTransaction".into(), (request,)).await.unwrap();
+    }
+    // A contract made, a call that fails, and more than 128 of them: their positions take two bytes.
+    let creation = json!({"from": payer, "data": "0x60006000f3", "gas": "0x30000"});
+    let _: B256 =
+        chain.provider().raw_request("eth_sendTransaction".into(), (creation,)).await.unwrap();
+    let too_much = usdt(1_000_000_000_000);
+    chain.transfer(at.usdt, chain.buyer(1), at.treasury, too_much, None).await.unwrap();
+    for payment in 0..140 {
+        chain.transfer(at.usdt, payer, at.treasury, U256::from(payment), None).await.unwrap();
+    }
+    chain.mine(1).await.unwrap();
+    let read = read_both_ways(&chain, &filter(&at)).await;
+    assert_eq!(read.len(), 142);
+    let block = chain.head().await.unwrap();
+    let found = proven(&reader(&chain), block, &filter(&at)).await.transfers;
+    let references: Vec<_> = found.iter().take(3).map(|found| found.reference).collect();
+    assert_eq!(references, [Some(Some(reference)), Some(Some(reference)), Some(None)]);
 }

@@ -1,10 +1,12 @@
 //! The adapter against a real Anvil, and against a node that lies, hangs and refuses.
 #![expect(clippy::unwrap_used, reason = "these are tests; the lint sees only that helpers are not")]
 
-mod faults;
 mod follow;
+mod lies;
 mod reads;
+mod scene;
 mod stub;
+mod troubles;
 mod waking;
 
 use inspay_chain_evm::{EvmChain, EvmChainSettings};

@@ -8,11 +8,13 @@ use std::{
 
 use axum::{
     Router,
+    body::Body,
     extract::State,
     http::{StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
     routing::post,
 };
+use futures::StreamExt;
 use inspay_chain_evm::NodeUrl;
 use serde_json::{Value, json};
 use tokio::{
@@ -34,6 +36,8 @@ pub(crate) enum Outcome {
     Text(String),
     /// The request is never answered.
     Hang,
+    /// The answer begins and never ends.
+    Stall,
 }
 
 type Script = dyn Fn(&str, Value) -> Outcome + Send + Sync;
@@ -120,6 +124,10 @@ async fn answer(State(shared): State<Shared>, body: String) -> Response {
             }
             Outcome::Text(text) => return text.into_response(),
             Outcome::Hang => std::future::pending().await,
+            Outcome::Stall => {
+                let begun = futures::stream::iter([Ok::<_, std::io::Error>("[{")]);
+                return Body::from_stream(begun.chain(futures::stream::pending())).into_response();
+            }
         }
     }
     if is_batch { Value::Array(replies) } else { replies.remove(0) }.to_string().into_response()

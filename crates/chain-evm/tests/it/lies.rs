@@ -1,134 +1,22 @@
-//! A node that lies, refuses, hangs or breaks off: never a wrong answer, and the next endpoint's where
-//! there is one.
-
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+//! A node that lies: never a wrong answer, and the next endpoint's where there is one.
 
 use alloy::providers::Provider;
 use inspay_chain_evm::{EvmChain, EvmChainSettings, HashCheck};
-use inspay_devchain::Devchain;
-use inspay_ports::{Chain, ChainErrorKind, ProvenBlock, RangeAnswer};
-use inspay_primitives::{B256, BlockRef, Reference, U256};
+use inspay_ports::{Chain, ChainErrorKind, Proof};
+use inspay_primitives::{ChainId, U256};
 use serde_json::{Value, json};
 
 use crate::{
-    filter, kind, proven, reader, settings, started,
-    stub::{Outcome, Stub},
-    usdt,
+    filter, kind, reader,
+    scene::{BLOCK, FULL_BLOCK, OTHER_WORD, RECEIPTS, Scene, changing, contradicts, set},
+    stub::Outcome,
 };
 
-const RECEIPTS: &str = "eth_getBlockReceipts";
-const FULL_BLOCK: &str = "eth_getBlockByHash";
-const LOGS: &str = "eth_getLogs";
-const BLOCK: &str = "eth_getBlockByNumber";
-
-/// A chain whose newest block holds two payments with references, and one to somebody else between them.
-struct Scene {
-    chain: Devchain,
-    block: BlockRef,
-    truth: ProvenBlock,
-}
-
-impl Scene {
-    async fn set() -> Self {
-        let chain = started().await;
-        let at = chain.deployment().clone();
-        chain.set_automine(false).await.unwrap();
-        for (buyer, to) in [(0, at.treasury), (1, at.stranger), (2, at.treasury)] {
-            let reference = Some(Reference::generate());
-            chain.transfer(at.usdt, chain.buyer(buyer), to, usdt(5), reference).await.unwrap();
-        }
-        let block = chain.mine(1).await.unwrap();
-        let truth = proven(&reader(&chain), block, &filter(&at)).await;
-        assert_eq!(truth.transfers.len(), 2);
-        Self { chain, block, truth }
-    }
-
-    /// Settings with the stub as the only endpoint, and no patience.
-    fn through(&self, stub: &Stub) -> EvmChainSettings {
-        let mut settings = settings(self.chain.deployment());
-        settings.http = vec![stub.url()];
-        settings.request_timeout = Duration::from_secs(2);
-        settings
-    }
-
-    async fn stub(&self, script: impl Fn(&str, Value) -> Outcome + Send + Sync + 'static) -> Stub {
-        Stub::start(&self.chain.deployment().http_url, script).await
-    }
-
-    /// What the block is read as through a node that changes the results of `method`.
-    async fn block_with(
-        &self,
-        method: &'static str,
-        change: impl Fn(&mut Value) + Send + Sync + 'static,
-    ) -> Result<ProvenBlock, ChainErrorKind> {
-        let stub = self.stub(changing(method, change)).await;
-        let reader = EvmChain::new(self.through(&stub)).unwrap();
-        let filter = filter(self.chain.deployment());
-        let lied = reader.proven_block(&self.truth.header, &filter).await;
-        // With an honest endpoint behind it, the lie costs nothing but a call.
-        let mut both = self.through(&stub);
-        both.http.push(self.chain.deployment().http_url.parse().unwrap());
-        let both = EvmChain::new(both).unwrap();
-        assert_eq!(both.proven_block(&self.truth.header, &filter).await.unwrap(), self.truth);
-        lied.map_err(|error| error.kind)
-    }
-
-    /// What the whole chain's range is read as through a node that changes its logs.
-    async fn range_with(
-        &self,
-        change: impl Fn(&mut Value) + Send + Sync + 'static,
-    ) -> Result<RangeAnswer, ChainErrorKind> {
-        let stub = self.stub(changing(LOGS, change)).await;
-        let reader = EvmChain::new(self.through(&stub)).unwrap();
-        let filter = filter(self.chain.deployment());
-        reader.range(0, self.block.number, &filter).await.map_err(|error| error.kind)
+fn change_first(told: &mut Value, field: &str, value: &str) {
+    if let Some(log) = told.pointer_mut("/0") {
+        set(&mut log[field], json!(value));
     }
 }
-
-fn changing(
-    method: &'static str,
-    change: impl Fn(&mut Value) + Send + Sync + 'static,
-) -> impl Fn(&str, Value) -> Outcome + Send + Sync + 'static {
-    move |asked, mut result| {
-        if asked == method {
-            change(&mut result);
-        }
-        Outcome::Result(result)
-    }
-}
-
-/// Fails the way `fault` says for the first `times` answers to `method`.
-fn failing(
-    method: &'static str,
-    times: usize,
-    fault: fn() -> Outcome,
-) -> impl Fn(&str, Value) -> Outcome + Send + Sync + 'static {
-    let failed = Arc::new(AtomicUsize::new(0));
-    move |asked, result| {
-        if asked == method && failed.fetch_add(1, Ordering::SeqCst) < times {
-            return fault();
-        }
-        Outcome::Result(result)
-    }
-}
-
-const ALWAYS: usize = usize::MAX;
-
-fn contradicts<T>(outcome: &Result<T, ChainErrorKind>) -> bool {
-    matches!(outcome, Err(ChainErrorKind::Contradiction(_)))
-}
-
-fn set(place: &mut Value, value: Value) {
-    *place = value;
-}
-
-const OTHER_WORD: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
 
 #[tokio::test]
 async fn a_header_with_any_field_changed_is_refused() {
@@ -335,12 +223,6 @@ async fn a_range_with_logs_that_were_not_asked_for_is_refused() {
     }
 }
 
-fn change_first(told: &mut Value, field: &str, value: &str) {
-    if let Some(log) = told.pointer_mut("/0") {
-        set(&mut log[field], json!(value));
-    }
-}
-
 #[tokio::test]
 async fn a_range_is_put_in_order_and_each_log_counted_once() {
     let scene = Scene::set().await;
@@ -384,169 +266,6 @@ async fn block_times_come_from_headers_where_logs_tell_none() {
 }
 
 #[tokio::test]
-async fn a_range_that_is_too_large_is_said_once_and_not_asked_again() {
-    let scene = Scene::set().await;
-    let message = "query returned more than 10000 results. Try with this block range [0x0, 0x9].";
-    let refuse: fn() -> Outcome = || {
-        Outcome::Error(
-            -32005,
-            "query returned more than 10000 results. Try with this block range [0x0, 0x9].",
-        )
-    };
-    let stub = scene.stub(failing(LOGS, ALWAYS, refuse)).await;
-    let reader = EvmChain::new(scene.through(&stub)).unwrap();
-    let refused =
-        kind(reader.range(0, scene.block.number, &filter(scene.chain.deployment())).await);
-    let expected = ChainErrorKind::RangeTooLarge {
-        message: format!("{message} (-32005)"),
-        blocks_max: Some(10),
-    };
-    assert_eq!(refused, expected);
-    // In and out, in one batch.
-    assert_eq!(stub.asked(LOGS), 2);
-}
-
-#[tokio::test]
-async fn an_answer_longer_than_we_read_is_a_range_that_is_too_large() {
-    let scene = Scene::set().await;
-    let stub = scene.stub(|_, result| Outcome::Result(result)).await;
-    let mut settings = scene.through(&stub);
-    settings.response_bytes_max = 500;
-    let reader = EvmChain::new(settings).unwrap();
-    let refused =
-        kind(reader.range(0, scene.block.number, &filter(scene.chain.deployment())).await);
-    assert!(matches!(refused, ChainErrorKind::RangeTooLarge { .. }), "{refused:?}");
-    assert!(matches!(kind(reader.head().await), ChainErrorKind::Refused(_)));
-}
-
-#[tokio::test]
-async fn short_troubles_of_the_only_endpoint_pass_unseen() {
-    let scene = Scene::set().await;
-    let troubles: [fn() -> Outcome; 4] = [
-        || Outcome::Status(503, None),
-        || Outcome::Status(429, None),
-        || Outcome::Error(-32005, "project ID request rate exceeded"),
-        || Outcome::Error(-32603, "Internal error"),
-    ];
-    for trouble in troubles {
-        let stub = scene.stub(failing(BLOCK, 2, trouble)).await;
-        let reader = EvmChain::new(scene.through(&stub)).unwrap();
-        assert_eq!(reader.head().await.unwrap(), scene.truth.header);
-        assert_eq!(stub.asked(BLOCK), 3);
-        assert_eq!(reader.endpoints()[0].errors, 2);
-    }
-}
-
-#[tokio::test]
-async fn an_endpoint_that_asks_for_rest_gets_it() {
-    let scene = Scene::set().await;
-    let limited = scene.stub(failing(BLOCK, ALWAYS, || Outcome::Status(429, Some(30)))).await;
-    let alone = EvmChain::new(scene.through(&limited)).unwrap();
-    assert!(matches!(kind(alone.head().await), ChainErrorKind::RateLimited(_)));
-    assert_eq!(limited.asked(BLOCK), 1);
-    let spare = scene.stub(|_, result| Outcome::Result(result)).await;
-    let mut settings = scene.through(&limited);
-    settings.http.push(spare.url());
-    let both = EvmChain::new(settings).unwrap();
-    for _ in 0..3 {
-        assert_eq!(both.head().await.unwrap(), scene.truth.header);
-    }
-    assert_eq!((limited.asked(BLOCK), spare.asked(BLOCK)), (2, 3));
-    assert!(both.endpoints()[0].resting && !both.endpoints()[1].resting);
-}
-
-#[tokio::test]
-async fn a_hung_endpoint_costs_its_timeout_once() {
-    let scene = Scene::set().await;
-    let hung = scene.stub(failing(BLOCK, ALWAYS, || Outcome::Hang)).await;
-    let spare = scene.stub(|_, result| Outcome::Result(result)).await;
-    let mut settings = scene.through(&hung);
-    settings.request_timeout = Duration::from_millis(300);
-    let alone = EvmChain::new(settings.clone()).unwrap();
-    assert!(matches!(kind(alone.head().await), ChainErrorKind::Unreachable(_)));
-    assert_eq!(hung.asked(BLOCK), 1);
-    settings.http.push(spare.url());
-    let both = EvmChain::new(settings).unwrap();
-    for _ in 0..3 {
-        assert_eq!(both.head().await.unwrap(), scene.truth.header);
-    }
-    assert_eq!((hung.asked(BLOCK), spare.asked(BLOCK)), (2, 3));
-}
-
-#[tokio::test]
-async fn text_that_is_no_json_rpc_is_wrong_and_the_next_endpoint_is_asked() {
-    let scene = Scene::set().await;
-    let texts: [fn() -> Outcome; 5] = [
-        || Outcome::Text("<html>".to_owned()),
-        || Outcome::Text(String::new()),
-        || Outcome::Text(r#"{"id":0,"result":{"hash":"#.to_owned()),
-        || Outcome::Text(r#"{"id":0}"#.to_owned()),
-        || Outcome::Text("[]".to_owned()),
-    ];
-    for text in texts {
-        let broken = scene.stub(failing(BLOCK, ALWAYS, text)).await;
-        let mut settings = scene.through(&broken);
-        let alone = EvmChain::new(settings.clone()).unwrap();
-        assert!(contradicts(&alone.head().await.map_err(|error| error.kind)));
-        assert!(contradicts(&alone.headers(0, 1).await.map_err(|error| error.kind)));
-        settings.http.push(scene.chain.deployment().http_url.parse().unwrap());
-        let both = EvmChain::new(settings).unwrap();
-        assert_eq!(both.head().await.unwrap(), scene.truth.header);
-    }
-}
-
-#[tokio::test]
-async fn a_node_that_takes_no_batches_is_asked_singly() {
-    let scene = Scene::set().await;
-    let batches = Arc::new(AtomicUsize::new(0));
-    let refused = Arc::clone(&batches);
-    // Only a batch asks twice between two single questions.
-    let stub = scene
-        .stub(move |_, result| {
-            if refused.fetch_add(1, Ordering::SeqCst) == 0 {
-                let text =
-                    r#"{"id":null,"error":{"code":-32600,"message":"batches are not supported"}}"#;
-                return Outcome::Text(text.to_owned());
-            }
-            Outcome::Result(result)
-        })
-        .await;
-    let reader = EvmChain::new(scene.through(&stub)).unwrap();
-    let headers = reader.headers(0, scene.block.number).await.unwrap();
-    assert_eq!(headers.last(), Some(&scene.truth.header));
-    assert!(!reader.endpoints()[0].takes_batches);
-}
-
-#[tokio::test]
-async fn a_block_that_is_null_is_not_there_yet_and_the_next_endpoint_is_asked() {
-    let scene = Scene::set().await;
-    let lagging = scene.stub(changing(BLOCK, |told| set(told, Value::Null))).await;
-    let mut settings = scene.through(&lagging);
-    let alone = EvmChain::new(settings.clone()).unwrap();
-    for outcome in [alone.head().await, alone.header_at(1).await] {
-        assert!(matches!(kind(outcome), ChainErrorKind::NotYet(_)));
-    }
-    assert!(matches!(kind(alone.headers(0, 2).await), ChainErrorKind::NotYet(_)));
-    // A chain without the words for them has no such heights.
-    assert_eq!(alone.tags().await.unwrap(), (0, 0));
-    settings.http.push(scene.chain.deployment().http_url.parse().unwrap());
-    let both = EvmChain::new(settings).unwrap();
-    assert_eq!(both.header_at(scene.block.number).await.unwrap(), scene.truth.header);
-}
-
-#[tokio::test]
-async fn a_chain_without_tags_has_zero_for_them_and_a_failing_node_has_none() {
-    let scene = Scene::set().await;
-    let unknown = failing(BLOCK, ALWAYS, || Outcome::Error(-32602, "invalid block tag"));
-    let stub = scene.stub(unknown).await;
-    let reader = EvmChain::new(scene.through(&stub)).unwrap();
-    assert_eq!(reader.tags().await.unwrap(), (0, 0));
-    let stub = scene.stub(failing(BLOCK, ALWAYS, || Outcome::Status(500, None))).await;
-    let reader = EvmChain::new(scene.through(&stub)).unwrap();
-    assert!(matches!(kind(reader.tags().await), ChainErrorKind::Unreachable(_)));
-}
-
-#[tokio::test]
 async fn a_symbol_may_be_thirty_two_bytes() {
     let scene = Scene::set().await;
     let word = |text: &str| json!(format!("0x{:0<64}", text));
@@ -581,19 +300,54 @@ async fn fees_of_another_shape_are_refused() {
 }
 
 #[tokio::test]
-async fn an_unreachable_endpoint_is_named_by_its_host_and_nothing_else() {
+async fn a_bloom_that_nobody_vouches_for_empties_no_block() {
     let scene = Scene::set().await;
-    let stub = scene.stub(|_, result| Outcome::Result(result)).await;
-    let gone = stub.url();
-    drop(stub);
-    let mut settings = settings(scene.chain.deployment());
-    settings.http = vec![gone.clone()];
-    let reader = EvmChain::new(settings.clone()).unwrap();
-    let error = reader.header_by_hash(B256::ZERO).await.unwrap_err();
-    assert!(error.is_transient());
-    let text = format!("{error} {} {reader:?}", error.kind);
-    assert!(text.contains(&gone.host()) && !text.contains("secret"), "{text}");
-    // With another endpoint behind it nobody notices.
+    let blank = changing(BLOCK, |block| {
+        set(&mut block["logsBloom"], json!(format!("0x{}", "0".repeat(512))));
+    });
+    let stub = scene.stub(blank).await;
+    let mut trusting = scene.through(&stub);
+    trusting.header_hash = HashCheck::Trust;
+    let reader = EvmChain::new(trusting).unwrap();
+    let header = reader.head().await.unwrap();
+    let read = reader.proven_block(&header, &filter(scene.chain.deployment())).await.unwrap();
+    assert_eq!((read.proof, read.transfers), (Proof::ReceiptsRoot, scene.truth.transfers));
+}
+
+#[tokio::test]
+async fn an_endpoint_on_another_chain_is_never_believed() {
+    let scene = Scene::set().await;
+    let elsewhere = scene.stub(changing("eth_chainId", |told| set(told, json!("0x1")))).await;
+    let alone = EvmChain::new(scene.through(&elsewhere)).unwrap();
+    assert_eq!(alone.remote_chain_id().await.unwrap(), ChainId(1));
+    let refused = kind(alone.head().await);
+    assert!(matches!(&refused, ChainErrorKind::Refused(text) if text.contains("on chain 1")));
+    assert_eq!(elsewhere.asked(BLOCK), 0);
+    // Neither first nor last: it is named at the start, and passed over afterwards.
+    let honest = scene.chain.deployment().http_url.parse().unwrap();
+    for http in [
+        vec![elsewhere.url(), honest],
+        vec![scene.chain.deployment().http_url.parse().unwrap(), elsewhere.url()],
+    ] {
+        let both = EvmChain::new(EvmChainSettings { http, ..scene.through(&elsewhere) }).unwrap();
+        assert_eq!(both.remote_chain_id().await.unwrap(), ChainId(1));
+        assert_eq!(both.head().await.unwrap(), scene.truth.header);
+    }
+    assert_eq!(elsewhere.asked(BLOCK), 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_wrong_is_asked_last_for_a_while() {
+    let scene = Scene::set().await;
+    let liar = scene.stub(changing(RECEIPTS, |told| set(told, json!([])))).await;
+    let mut settings = scene.through(&liar);
     settings.http.push(scene.chain.deployment().http_url.parse().unwrap());
-    assert_eq!(EvmChain::new(settings).unwrap().head().await.unwrap(), scene.truth.header);
+    let both = EvmChain::new(settings).unwrap();
+    let filter = filter(scene.chain.deployment());
+    for _ in 0..2 {
+        let read = both.proven_block(&scene.truth.header, &filter).await.unwrap();
+        assert_eq!(read, scene.truth);
+    }
+    assert_eq!(liar.asked(RECEIPTS), 1);
+    assert_eq!(both.endpoints()[0].errors, 1);
 }
