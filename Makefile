@@ -8,7 +8,7 @@ help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: contracts-tools ## Run scripted buyers on a local chain and print the reconciliation.
-	cargo run --release --locked --bin inspay -- demo
+	cargo run --locked --bin inspay -- demo
 
 test: contracts-tools postgres-tools ## Run all tests, on both databases and a real chain.
 	cargo build --locked --bin inspay
