@@ -14,7 +14,7 @@ use alloy::{
     transports::{TransportErrorKind, TransportResult, ws::WsConnect},
 };
 use inspay_ports::{ChainErrorKind, Header};
-use inspay_primitives::B256;
+use inspay_primitives::{B256, ChainId};
 use tokio::{
     runtime::Handle,
     sync::{broadcast::error::RecvError, watch},
@@ -26,7 +26,7 @@ use crate::{
     header::read_header,
     retry::Delays,
     settings::{EvmChainSettings, HashCheck, NodeUrl},
-    wire::clip,
+    wire::{Quantity, clip},
 };
 
 const RECONNECT_FIRST: Duration = Duration::from_millis(250);
@@ -53,6 +53,7 @@ impl Wake {
         let follower = Follower {
             wake: Arc::clone(&wake),
             url: url.clone(),
+            chain_id: settings.chain_id,
             check: settings.header_hash,
             connect_timeout: settings.request_timeout,
             silence_max: settings.ws_silence_max,
@@ -100,6 +101,7 @@ impl PubSubConnect for ConnectOnce {
 struct Follower {
     wake: Arc<Wake>,
     url: NodeUrl,
+    chain_id: ChainId,
     check: HashCheck,
     connect_timeout: Duration,
     silence_max: Duration,
@@ -123,17 +125,21 @@ impl Follower {
         let connect = ConnectOnce(WsConnect::new(self.url.expose().as_str()));
         let opened = timeout(self.connect_timeout, async {
             let client = ClientBuilder::default().pubsub(connect).await?;
+            let chain_id: Quantity = client.request_noparams("eth_chainId").await?;
             let id: B256 = client.request("eth_subscribe", ("newHeads",)).await?;
             let frontend =
                 client.pubsub_frontend().ok_or_else(TransportErrorKind::pubsub_unavailable)?;
             let heads = frontend.get_subscription(id).await?;
-            TransportResult::Ok((client, heads))
+            TransportResult::Ok((client, ChainId(chain_id.0), heads))
         });
-        let (_client, mut heads) = match opened.await {
+        let (_client, chain_id, mut heads) = match opened.await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return clip(&error.to_string()),
             Err(_) => return "it did not open in time".to_owned(),
         };
+        if chain_id != self.chain_id {
+            return format!("it is on chain {chain_id}, not {}", self.chain_id);
+        }
         // Whatever was mined while it was closed was not told.
         self.wake.tick(None);
         loop {

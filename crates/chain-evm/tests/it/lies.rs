@@ -157,6 +157,32 @@ async fn calldata_that_was_not_mined_names_no_order() {
 }
 
 #[tokio::test]
+async fn two_payments_told_under_each_others_hash_throughout_are_refused() {
+    let scene = Scene::set().await;
+    // Each answer fits the other, and each chain transaction its hash: only their root tells.
+    let lie = |asked: &str, mut result: Value| {
+        match asked {
+            RECEIPTS => {
+                let hashes = [2, 0].map(|at| result[at]["transactionHash"].clone());
+                for (at, hash) in [0, 2].into_iter().zip(hashes) {
+                    set(&mut result[at]["logs"][0]["transactionHash"], hash.clone());
+                    set(&mut result[at]["transactionHash"], hash);
+                }
+            }
+            FULL_BLOCK => result["transactions"].as_array_mut().unwrap().swap(0, 2),
+            _ => {}
+        }
+        Outcome::Result(result)
+    };
+    let stub = scene.stub(lie).await;
+    let reader = EvmChain::new(scene.through(&stub)).unwrap();
+    let filter = filter(scene.chain.deployment());
+    let read = reader.proven_block(&scene.truth.header, &filter).await;
+    let text = kind(read).to_string();
+    assert!(text.contains("transactions root"), "{text}");
+}
+
+#[tokio::test]
 async fn references_are_read_from_calldata_that_fits_its_hash() {
     type Lie = (&'static str, fn(&mut Value));
     let scene = Scene::set().await;

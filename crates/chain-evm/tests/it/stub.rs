@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
@@ -137,17 +138,20 @@ async fn answer(State(shared): State<Shared>, body: String) -> Response {
 pub(crate) struct Cable {
     pub(crate) address: SocketAddr,
     pulled: Mutex<CancellationToken>,
+    opened: watch::Sender<usize>,
 }
 
 impl Cable {
     pub(crate) async fn to(port: u16) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let cable = Arc::new(Self { address, pulled: Mutex::default() });
+        let cable =
+            Arc::new(Self { address, pulled: Mutex::default(), opened: watch::Sender::new(0) });
         let plugged = Arc::clone(&cable);
         tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
                 let mut far = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                plugged.opened.send_modify(|opened| *opened += 1);
                 let pulled = plugged.pulled.lock().unwrap().clone();
                 tokio::spawn(async move {
                     pulled.run_until_cancelled(copy_bidirectional(&mut near, &mut far)).await
@@ -155,6 +159,12 @@ impl Cable {
             }
         });
         cable
+    }
+
+    /// Waits until that many connections were opened.
+    pub(crate) async fn opened(&self, connections: usize) {
+        let mut opened = self.opened.subscribe();
+        opened.wait_for(|opened| connections <= *opened).await.unwrap();
     }
 
     /// Breaks every connection; new ones are let through.

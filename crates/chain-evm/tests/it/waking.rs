@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use inspay_chain_evm::EvmChain;
-use inspay_devchain::Devchain;
+use inspay_devchain::{AnvilOptions, Devchain};
 use inspay_ports::Chain;
 use tokio::{sync::watch, time::timeout};
 
@@ -85,6 +85,20 @@ async fn a_silent_websocket_is_opened_anew() {
     for _ in 0..3 {
         ticked(&mut wake).await;
     }
+}
+
+#[tokio::test]
+async fn heads_of_another_chain_wake_nobody() {
+    let chain = started().await;
+    let options = AnvilOptions { chain_id: 4242, ..AnvilOptions::default() };
+    let elsewhere = Devchain::start(options).await.unwrap();
+    let cable = Cable::to(elsewhere.port()).await;
+    let mut settings = settings(chain.deployment());
+    settings.ws = Some(format!("ws://{}", cable.address).parse().unwrap());
+    let reader = EvmChain::new(settings).unwrap();
+    timeout(DEADLINE, cable.opened(2)).await.expect("it is given up, and tried again");
+    assert_eq!(*reader.wake().unwrap().borrow(), 0);
+    assert_eq!(reader.head().await.unwrap().block, chain.head().await.unwrap());
 }
 
 #[tokio::test]
