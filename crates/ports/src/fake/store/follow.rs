@@ -146,12 +146,13 @@ fn check_distinct<'a>(
 ) -> Result<(), StoreErrorKind> {
     let mut known = BTreeMap::new();
     for transfer in transfers {
-        let id = transfer.key.id();
+        let refused =
+            |why: &str| Err(StoreErrorKind::Refused(format!("{} is {why}", transfer.key.id())));
         if transfer.key.chain_id != chain {
-            return Err(StoreErrorKind::Refused(format!("{id} is of another chain")));
+            return refused("of another chain");
         }
-        if known.insert(id, transfer).is_some_and(|earlier| earlier != transfer) {
-            return Err(StoreErrorKind::Refused(format!("{id} is given twice, differently")));
+        if known.insert(transfer.key, transfer).is_some_and(|earlier| earlier != transfer) {
+            return refused("given twice, differently");
         }
     }
     Ok(())

@@ -99,9 +99,10 @@ pub(super) struct ClaimRow {
 }
 
 impl TransferRow {
-    fn work_key(&self) -> WorkKey {
+    /// The identity is passed in, since making it anew costs a digest.
+    fn work_key(&self, id: TransferId) -> WorkKey {
         let Transfer { key, block, log_index, .. } = &self.transfer;
-        (key.chain_id, block.number, *log_index, key.id())
+        (key.chain_id, block.number, *log_index, id)
     }
 
     pub(super) fn must_settle(&self) -> bool {
@@ -130,8 +131,8 @@ impl State {
         if let Some(row) = &known {
             let block = row.transfer.block.hash;
             self.transfers_in_block.remove(&(row.transfer.key.chain_id, block, id));
-            self.to_settle.remove(&row.work_key());
-            self.to_reverse.remove(&row.work_key());
+            self.to_settle.remove(&row.work_key(id));
+            self.to_reverse.remove(&row.work_key(id));
         }
         let made = || {
             fresh.map(|transfer| TransferRow {
@@ -150,10 +151,10 @@ impl State {
         change(&mut row);
         self.transfers_in_block.insert((row.transfer.key.chain_id, row.transfer.block.hash, id));
         if row.must_settle() {
-            self.to_settle.insert(row.work_key());
+            self.to_settle.insert(row.work_key(id));
         }
         if row.must_reverse() {
-            self.to_reverse.insert(row.work_key());
+            self.to_reverse.insert(row.work_key(id));
         }
         self.transfers.insert(id, row);
     }
