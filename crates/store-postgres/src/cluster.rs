@@ -25,8 +25,12 @@ use crate::{PostgresOptions, PostgresStore, schema};
 use install::Installation;
 use server::Server;
 
-/// The database in every cluster that others are copied from.
-const TEMPLATE: &str = "inspay_template";
+/// The database that migrated ones are copied from.
+const MIGRATED: &str = "template1";
+/// The database that empty ones are copied from.
+const EMPTY: &str = "template0";
+/// Raised whenever [`template`] makes another template from the same schema.
+const RECIPE: u32 = 2;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why there is no cluster.
@@ -97,6 +101,8 @@ static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 pub struct Cluster {
     server: Server,
     databases: AtomicU32,
+    /// Nobody else may be connected to a database while it is copied.
+    copying: tokio::sync::Mutex<()>,
 }
 
 impl Cluster {
@@ -107,7 +113,7 @@ impl Cluster {
         let server =
             blocking("start a server", move || Server::copy_of(&installation, &template)).await?;
         server.ready().await?;
-        Ok(Self { server, databases: AtomicU32::new(0) })
+        Ok(Self { server, databases: AtomicU32::new(0), copying: tokio::sync::Mutex::new(()) })
     }
 
     /// The cluster that all tests of this process share.
@@ -117,12 +123,12 @@ impl Cluster {
 
     /// Makes a migrated database for one test and answers its URL.
     pub async fn database(&self) -> Result<String, ClusterError> {
-        self.make(TEMPLATE).await
+        self.copy(MIGRATED, EMPTY).await
     }
 
     /// Makes a database without any table and answers its URL.
     pub async fn empty_database(&self) -> Result<String, ClusterError> {
-        self.make("template0").await
+        self.copy(EMPTY, MIGRATED).await
     }
 
     /// Makes a migrated database and connects a store to it.
@@ -132,11 +138,13 @@ impl Cluster {
         PostgresStore::connect(&url, &PostgresOptions::default()).await.map_err(could_not(act))
     }
 
-    async fn make(&self, template: &str) -> Result<String, ClusterError> {
+    /// Copies a database, asked for in another one.
+    async fn copy(&self, template: &str, from: &str) -> Result<String, ClusterError> {
         let number = self.databases.fetch_add(1, Ordering::Relaxed);
         let name = format!("inspay_{number}");
         let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
-        self.server.run("postgres", sql).await.map_err(could_not("make a database"))?;
+        let _alone = self.copying.lock().await;
+        self.server.run(from, sql).await.map_err(could_not("make a database"))?;
         Ok(self.server.url(&name))
     }
 
@@ -163,6 +171,7 @@ async fn template(installation: &Installation) -> Result<PathBuf, ClusterError> 
     let mut key = DefaultHasher::new();
     installation.version.hash(&mut key);
     schema::TEXT.hash(&mut key);
+    RECIPE.hash(&mut key);
     let home = target_directory().join("inspay-postgres");
     let template = home.join(format!("{:016x}", key.finish()));
     let _lock = blocking("lock the template", move || {
@@ -179,13 +188,16 @@ async fn template(installation: &Installation) -> Result<PathBuf, ClusterError> 
     let copied = installation.clone();
     let mut server = blocking(act, move || Server::fresh(&copied)).await?;
     server.ready().await?;
-    let sql = format!("CREATE DATABASE {TEMPLATE}");
-    server.run("postgres", sql).await.map_err(could_not(act))?;
     let options = PostgresOptions::default();
     let store =
-        PostgresStore::connect(&server.url(TEMPLATE), &options).await.map_err(could_not(act))?;
+        PostgresStore::connect(&server.url(MIGRATED), &options).await.map_err(could_not(act))?;
     store.migrate().await.map_err(could_not(act))?;
     store.close().await;
+    // Two databases are enough: the fewer files, the sooner they are copied.
+    let slim = "ALTER DATABASE template0 ALLOW_CONNECTIONS TRUE; DROP DATABASE postgres";
+    for sql in slim.split("; ") {
+        server.run(MIGRATED, sql.to_owned()).await.map_err(could_not(act))?;
+    }
     let kept = template.clone();
     blocking(act, move || {
         server.stop()?;
@@ -193,7 +205,7 @@ async fn template(installation: &Installation) -> Result<PathBuf, ClusterError> 
         if partial.exists() {
             std::fs::remove_dir_all(&partial)?;
         }
-        succeed(Command::new("cp").arg("-a").arg(server.data()).arg(&partial))?;
+        server::copy(&server.data(), &partial)?;
         std::fs::rename(&partial, &kept)?;
         Ok(())
     })
@@ -245,7 +257,7 @@ impl Server {
         let answered = async {
             loop {
                 ticks.tick().await;
-                if self.run("postgres", "SELECT 1".to_owned()).await.is_ok() {
+                if self.run(MIGRATED, "SELECT 1".to_owned()).await.is_ok() {
                     break;
                 }
             }

@@ -1,6 +1,6 @@
 //! The laws that are SQL: one query each, which returns rows only where a law is broken.
 //!
-//! Never repairs: a row it returns is for people, as one text in the column `broken`.
+//! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people, as one text in the column `broken`.
 
 /// Every law with its query.
 pub(crate) const LAWS: [(&str, &str); 13] = [
@@ -27,7 +27,7 @@ const ENTRY_BALANCES: &str = "SELECT FORMAT('entry %s is off by %s %s', p.entry_
      UNION ALL SELECT FORMAT('entry %s has no posting', e.seq) FROM entry e \
      WHERE NOT EXISTS (SELECT 1 FROM posting p WHERE p.entry_seq = e.seq) \
      UNION ALL SELECT FORMAT('posting %s/%s has no entry', p.entry_seq, p.line) FROM posting p \
-     WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq)";
+     WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq) LIMIT 100";
 
 /// Balances equal the sum of postings, and every posting is on an account of the chart.
 const BALANCES_EQUAL_POSTINGS: &str = "SELECT FORMAT('account %s (%s in %s): balance %s/%s, postings %s/%s', \
@@ -36,7 +36,7 @@ const BALANCES_EQUAL_POSTINGS: &str = "SELECT FORMAT('account %s (%s in %s): bal
          SELECT account_number, COALESCE(SUM(quantity) FILTER (WHERE side = 'debit'), 0) AS debits, \
              COALESCE(SUM(quantity) FILTER (WHERE side = 'credit'), 0) AS credits \
          FROM posting GROUP BY account_number) AS p ON p.account_number = b.number \
-     WHERE b.number IS NULL OR b.debits <> COALESCE(p.debits, 0) OR b.credits <> COALESCE(p.credits, 0)";
+     WHERE b.number IS NULL OR b.debits <> COALESCE(p.debits, 0) OR b.credits <> COALESCE(p.credits, 0) LIMIT 100";
 
 /// Entries are numbered from one without gaps, each carries the hash of the one before, the head is the last.
 const ENTRIES_CHAINED: &str = "SELECT FORMAT('entry %s does not follow entry %s', seq, before_seq) AS broken FROM (\
@@ -51,13 +51,13 @@ const ENTRIES_CHAINED: &str = "SELECT FORMAT('entry %s does not follow entry %s'
          OR h.entry_hash <> COALESCE(last.hash, decode(repeat('00', 32), 'hex')) \
      UNION ALL SELECT FORMAT('the head gave out account %s, the newest is %s', h.account_number, newest.number) \
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(number), 0) AS number FROM book_account) AS newest \
-     WHERE h.account_number <> newest.number";
+     WHERE h.account_number <> newest.number LIMIT 100";
 
 /// An entry has exactly one operation, and an operation that made an entry made that one.
 const OPERATIONS_ONCE: &str = "SELECT FORMAT('entry %s of operation %s, operation of entry %s', \
          e.seq, COALESCE(e.operation_key, o.key), o.entry_seq) AS broken \
      FROM entry e FULL JOIN (SELECT * FROM operation WHERE entry_seq IS NOT NULL) AS o ON o.entry_seq = e.seq \
-     WHERE e.seq IS NULL OR o.key IS NULL OR o.key <> e.operation_key";
+     WHERE e.seq IS NULL OR o.key IS NULL OR o.key <> e.operation_key LIMIT 100";
 
 /// Each generation of a transfer but the last was reversed before the next was settled.
 const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in force', \
@@ -66,7 +66,7 @@ const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in for
      WHERE r.transfer_id IS NULL GROUP BY s.transfer_id HAVING COUNT(*) > 1 \
      UNION ALL SELECT FORMAT('reversal %s/%s has nothing to take back', encode(r.transfer_id, 'hex'), r.generation) \
      FROM reversal r WHERE NOT EXISTS (\
-         SELECT 1 FROM settlement s WHERE s.transfer_id = r.transfer_id AND s.generation = r.generation)";
+         SELECT 1 FROM settlement s WHERE s.transfer_id = r.transfer_id AND s.generation = r.generation) LIMIT 100";
 
 /// A transfer's row says what its settlement in force says, and its generation counts its reversals.
 const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row says %s, settlement says %s', \
@@ -80,7 +80,7 @@ const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row say
          encode(t.id, 'hex'), t.generation, COALESCE(r.reversals, 0)) \
      FROM transfer t LEFT JOIN (SELECT transfer_id, COUNT(*) AS reversals FROM reversal GROUP BY transfer_id) AS r \
          ON r.transfer_id = t.id \
-     WHERE t.generation <> COALESCE(r.reversals, 0)";
+     WHERE t.generation <> COALESCE(r.reversals, 0) LIMIT 100";
 
 /// A settlement has an entry about its transfer or a reason to be ignored; so has what takes it back.
 const SETTLEMENT_POSTED: &str = "SELECT FORMAT('settlement %s/%s of kind %s has entry %s', \
@@ -90,7 +90,7 @@ const SETTLEMENT_POSTED: &str = "SELECT FORMAT('settlement %s/%s of kind %s has 
      UNION ALL SELECT FORMAT('reversal %s/%s has entry %s', encode(r.transfer_id, 'hex'), r.generation, r.entry_seq) \
      FROM reversal r JOIN settlement s ON s.transfer_id = r.transfer_id AND s.generation = r.generation \
      LEFT JOIN entry e ON e.seq = r.entry_seq AND e.transfer_id = r.transfer_id AND e.reverses = s.entry_seq \
-     WHERE (s.kind = 'ignored') <> (r.entry_seq IS NULL) OR (r.entry_seq IS NOT NULL AND e.seq IS NULL)";
+     WHERE (s.kind = 'ignored') <> (r.entry_seq IS NULL) OR (r.entry_seq IS NOT NULL AND e.seq IS NULL) LIMIT 100";
 
 /// What the books say the treasuries hold of an asset is what was settled in, less what was settled out.
 const TREASURY_EQUALS_SETTLED: &str = "SELECT FORMAT('%s: the books say %s, settlements say %s', \
@@ -103,13 +103,13 @@ const TREASURY_EQUALS_SETTLED: &str = "SELECT FORMAT('%s: the books say %s, sett
          WHERE NOT EXISTS (\
              SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
          GROUP BY t.chain_id, t.token) AS s ON s.unit = b.unit \
-     WHERE COALESCE(b.held, 0) <> COALESCE(s.held, 0)";
+     WHERE COALESCE(b.held, 0) <> COALESCE(s.held, 0) LIMIT 100";
 
 /// A lot holds between nothing and what was granted, and an entry granted it.
 const LOTS_IN_RANGE: &str = "SELECT FORMAT('lot %s/%s has %s of %s', l.entry_seq, l.lot_index, \
          l.credits_left, l.granted) AS broken \
      FROM lot l WHERE l.credits_left < 0 OR l.credits_left > l.granted \
-         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq)";
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) LIMIT 100";
 
 /// What an account's lots have left adds up to its credits; more is left only where a reversal took back credits
 /// whose lots held them no longer.
@@ -122,7 +122,7 @@ const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \
      WHERE COALESCE(b.posted, 0) > COALESCE(l.credits_left, 0) \
          OR (COALESCE(b.posted, 0) < COALESCE(l.credits_left, 0) AND NOT EXISTS (\
              SELECT 1 FROM posting p JOIN entry e ON e.seq = p.entry_seq \
-             WHERE p.account_number = b.number AND p.listed AND p.side = 'debit' AND e.kind = 'reverse'))";
+             WHERE p.account_number = b.number AND p.listed AND p.side = 'debit' AND e.kind = 'reverse')) LIMIT 100";
 
 /// Events are numbered from one without gaps up to the head.
 const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, before_seq) AS broken FROM (\
@@ -130,7 +130,7 @@ const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, be
      WHERE seq <> before_seq + 1 \
      UNION ALL SELECT FORMAT('the head is at event %s, the newest is %s', h.event_seq, newest.seq) \
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
-     WHERE h.event_seq <> newest.seq";
+     WHERE h.event_seq <> newest.seq LIMIT 100";
 
 /// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. No
 /// observation is canonical in a block of the window that is not.
@@ -147,7 +147,7 @@ const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has
      FROM observation o WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = o.transfer_id) \
      UNION ALL SELECT FORMAT('observation %s/%s is canonical, its block is not', encode(o.block_hash, 'hex'), o.log_index) \
      FROM observation o JOIN block b ON b.chain_id = o.chain_id AND b.hash = o.block_hash \
-     WHERE o.canonical AND NOT b.canonical";
+     WHERE o.canonical AND NOT b.canonical LIMIT 100";
 
 /// What an order has received is the sum of what was settled for it in time; paid means received, less the
 /// tolerance, reached the due amount.
@@ -160,4 +160,4 @@ const ORDER_PROGRESS: &str = "SELECT FORMAT('order %s is %s: received %s of %s, 
      WHERE o.received_base_units <> COALESCE(s.settled, 0) \
          OR (o.state = 'paid') <> (o.received_base_units > 0 \
              AND o.received_base_units + o.tolerance_base_units >= o.due_base_units) \
-         OR (o.state = 'expired' AND NOT o.closed)";
+         OR (o.state = 'expired' AND NOT o.closed) LIMIT 100";

@@ -21,6 +21,8 @@ use sqlx::{
 use crate::{error::failed, schema, session::Session};
 
 const CONNECT: &str = "connect";
+/// The oldest server that knows every setting and statement used here.
+const VERSION_MIN: u32 = 140_000;
 
 /// How the store uses its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,16 +101,38 @@ fn settings_of(url: &str, options: &PostgresOptions) -> Result<PgConnectOptions,
         .application_name("inspay")
         .options([
             ("jit", "off"),
+            // What is read after a lock is read as the one before left it.
+            ("default_transaction_isolation", "read committed"),
             ("lock_timeout", lock_timeout.as_str()),
             ("idle_in_transaction_session_timeout", "60000"),
         ])
         .disable_statement_logging())
 }
 
+/// Connects once by itself: a pool would wait for a server that refuses, and keep the reason to itself.
+async fn greet(settings: &PgConnectOptions, within: Duration) -> Result<(), StoreError> {
+    let refused = |why: String| StoreError::new(CONNECT, StoreErrorKind::Refused(why));
+    let greeting = tokio::time::timeout(within, settings.connect()).await.map_err(|_| {
+        let why = format!("no answer within {} ms", within.as_millis());
+        StoreError::new(CONNECT, StoreErrorKind::Unreachable(why))
+    })?;
+    let connection = greeting.map_err(failed(CONNECT))?;
+    let version = connection.server_version_num();
+    connection.close().await.map_err(failed(CONNECT))?;
+    match version {
+        Some(version) if version < VERSION_MIN => Err(refused(format!(
+            "PostgreSQL {} or newer is needed, this is {version}",
+            VERSION_MIN / 10_000
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl PostgresStore {
     /// Connects. The schema is neither checked nor changed.
     pub async fn connect(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
         let settings = settings_of(url, options)?;
+        greet(&settings, options.acquire_timeout).await?;
         let pool = |max: u32| {
             let pool = PgPoolOptions::new().max_connections(max.max(1));
             // Asking a connection whether it lives would double the round trips of a short call.
@@ -116,9 +140,6 @@ impl PostgresStore {
         };
         let keyed =
             pool(options.bulk_connections_max).connect_lazy_with(settings.clone().options(KEYED));
-        // A pool keeps trying a server that refuses; whoever starts a gateway is to hear of it at once.
-        let first = settings.connect().await.map_err(failed(CONNECT))?;
-        first.close().await.map_err(failed(CONNECT))?;
         let paged =
             pool(options.page_connections_max).connect_lazy_with(settings.clone().options(PAGED));
         let whole = pool(options.report_connections_max)

@@ -58,7 +58,7 @@ impl Server {
         template: &Path,
     ) -> Result<Self, ClusterErrorKind> {
         let directory = own_directory(installation)?;
-        succeed(Command::new("cp").arg("-a").arg(template).arg(directory.join("data")))?;
+        copy(template, &directory.join("data"))?;
         Self::spawn(installation, directory)
     }
 
@@ -131,4 +131,14 @@ fn own_directory(installation: &Installation) -> Result<PathBuf, ClusterErrorKin
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// Copies a data directory with its owners; what was never written to takes no room.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), ClusterErrorKind> {
+    let mut copy = Command::new("cp");
+    copy.arg("-a");
+    if cfg!(target_os = "linux") {
+        copy.arg("--sparse=always");
+    }
+    succeed(copy.arg(from).arg(to)).map(drop)
 }

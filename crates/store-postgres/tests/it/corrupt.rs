@@ -73,3 +73,26 @@ async fn a_ledger_without_its_head_is_corrupt() {
     let outcome = world.store.transact(inspay_ledger::Touches::default(), decide).await;
     assert_corrupt(outcome, "0 heads");
 }
+
+#[tokio::test]
+async fn the_columns_themselves_refuse_what_is_no_uint256() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    let beyond = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
+    for column in [
+        "transfer SET base_units",
+        "transfer SET settled_base_units",
+        "orders SET received_base_units",
+        "book_account SET debits",
+        "book_account SET credits",
+    ] {
+        for value in [beyond, "-1", "'NaN'", "'Infinity'"] {
+            let sql = sqlx::AssertSqlSafe(format!("UPDATE {column} = {value}"));
+            let error = sqlx::raw_sql(sql).execute(&mut raw).await.expect_err(column);
+            let refusal = error.as_database_error().expect("the database refuses");
+            let code = refusal.code().unwrap_or_default();
+            // A check, or already the width of the column.
+            assert!(["23514", "22003"].contains(&&*code), "{column} = {value}: {refusal}");
+        }
+    }
+}
