@@ -55,15 +55,12 @@ CREATE TABLE transfer (
     reference          BYTEA   CHECK (octet_length(reference) = 16),
     canonical          BOOLEAN NOT NULL,
     generation         BIGINT  NOT NULL DEFAULT 0 CHECK (generation BETWEEN 0 AND 4294967295),
-    settled_base_units NUMERIC(78, 0) CHECK (
-        settled_base_units >= 0
-        AND settled_base_units < 115792089237316195423570985008687907853269984665640564039457584007913129639936
-    ),
-    settled            BOOLEAN NOT NULL GENERATED ALWAYS AS (settled_base_units IS NOT NULL) STORED,
+    settled_block_hash BYTEA   CHECK (octet_length(settled_block_hash) = 32),
+    settled            BOOLEAN NOT NULL GENERATED ALWAYS AS (settled_block_hash IS NOT NULL) STORED,
     -- Generated, so that no statement that moves the chain or the books can forget it.
     needs_work         BOOLEAN NOT NULL GENERATED ALWAYS AS (
-        canonical <> (settled_base_units IS NOT NULL)
-        OR (settled_base_units IS NOT NULL AND base_units <> settled_base_units)
+        canonical <> (settled_block_hash IS NOT NULL)
+        OR (settled_block_hash IS NOT NULL AND block_hash <> settled_block_hash)
     ) STORED,
     CHECK (reference IS NULL OR reference_read)
 );

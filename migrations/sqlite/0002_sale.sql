@@ -84,13 +84,10 @@ CREATE INDEX orders_to_close ON orders (chain_id, in_time_until)
     WHERE closed = 0 AND state IN ('open', 'partially_paid');
 CREATE INDEX orders_paid_slots ON orders (chain_id, deadline) WHERE slot_held = 1 AND state = 'paid';
 CREATE INDEX orders_closed_slots ON orders (chain_id, deadline) WHERE slot_held = 1 AND closed = 1;
-CREATE TRIGGER orders_terms_stay BEFORE UPDATE OF position, id, account, quote_id, request_key, chain_id, token,
-    decimals, treasury, reference, due_base_units, list_base_units, tolerance_base_units, credits, price, rate,
-    exact_amount_lane, created_at, deadline, grace_seconds, credits_valid_days, in_time_until
+CREATE TRIGGER orders_terms_stay BEFORE UPDATE OF position, rowid, _rowid_, oid, id, account, quote_id, request_key,
+    chain_id, token, decimals, treasury, reference, due_base_units, list_base_units, tolerance_base_units,
+    credits, price, rate, exact_amount_lane, created_at, deadline, grace_seconds, credits_valid_days, in_time_until
 ON orders BEGIN
-    SELECT RAISE(ABORT, 'UPDATE on orders is refused: its rows are kept as they were written');
-END;
-CREATE TRIGGER orders_place_stays BEFORE UPDATE ON orders WHEN NEW.position <> OLD.position BEGIN
     SELECT RAISE(ABORT, 'UPDATE on orders is refused: its rows are kept as they were written');
 END;
 -- A slot that was freed is not taken back: that could push another order out.

@@ -50,10 +50,7 @@ CREATE TABLE book_account (
     ),
     UNIQUE (account, unit)
 ) STRICT;
-CREATE TRIGGER book_account_key_stays BEFORE UPDATE OF number, account, unit ON book_account BEGIN
-    SELECT RAISE(ABORT, 'UPDATE on book_account is refused: its rows are kept as they were written');
-END;
-CREATE TRIGGER book_account_place_stays BEFORE UPDATE ON book_account WHEN NEW.number <> OLD.number BEGIN
+CREATE TRIGGER book_account_key_stays BEFORE UPDATE OF number, rowid, _rowid_, oid, account, unit ON book_account BEGIN
     SELECT RAISE(ABORT, 'UPDATE on book_account is refused: its rows are kept as they were written');
 END;
 CREATE TRIGGER book_account_is_not_dropped BEFORE DELETE ON book_account BEGIN

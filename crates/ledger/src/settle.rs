@@ -177,7 +177,7 @@ impl SettleRequest<'_> {
         draft.mark = Some(TransferMark {
             transfer: transfer.key.id(),
             generation: self.record.generation,
-            settled_base_units: Some(transfer.base_units),
+            settled_block: Some(transfer.block.hash),
             reference: transfer.reference.is_none().then_some(self.reference),
         });
         draft
@@ -404,7 +404,7 @@ pub(crate) fn reverse(
     draft.mark = Some(TransferMark {
         transfer: settled.transfer,
         generation: settled.generation.checked_add(1).ok_or(Refusal::OutOfRange)?,
-        settled_base_units: None,
+        settled_block: None,
         reference: None,
     });
     match settled.kind {

@@ -137,11 +137,15 @@ pub struct TransferRecord {
 }
 
 impl TransferRecord {
-    /// Whether the settlement must be taken back: the transfer left the chain, or came back different.
+    /// Whether the settlement must be taken back: its block left the chain.
+    ///
+    /// A transfer that is mined again stands in another block, whose confirmations count anew and in
+    /// which it may have moved another amount or come from another sender. A block that comes back is
+    /// the block it was.
     #[must_use]
     pub fn must_reverse(&self) -> bool {
         self.settlement.as_ref().is_some_and(|settled| {
-            !self.canonical || settled.base_units != self.transfer.base_units
+            !self.canonical || settled.block_hash != self.transfer.block.hash
         })
     }
 }
@@ -288,15 +292,15 @@ pub struct OperationRow {
 /// What the ledger changes on a transfer's row.
 ///
 /// The store also recomputes the row's need for work, in the same statement, from the row as it is then:
-/// `needs_work = (canonical <> settled) or (settled and the amount differs from settled_base_units)`.
+/// `needs_work = (canonical <> settled) or (settled and its block is not settled_block)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransferMark {
     /// The transfer.
     pub transfer: TransferId,
     /// How often it has been reversed.
     pub generation: u32,
-    /// What its present generation was settled at; `None` while it is not settled.
-    pub settled_base_units: Option<U256>,
+    /// The block that its present generation was settled in; `None` while it is not settled.
+    pub settled_block: Option<B256>,
     /// What its calldata carried, where this batch learned it.
     pub reference: Option<Option<Reference>>,
 }

@@ -226,13 +226,19 @@ fn target_directory() -> PathBuf {
 
 /// Runs a program to its end; its output if it succeeded.
 fn succeed(command: &mut Command) -> Result<String, ClusterErrorKind> {
-    let output = command.output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    let failed = |command: &Command, said: String| {
+        let program = command.get_program().to_string_lossy().into_owned();
+        ClusterErrorKind::Program { program, said }
+    };
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Ok(output) => {
+            Err(failed(command, String::from_utf8_lossy(&output.stderr).trim().to_owned()))
+        }
+        Err(error) => Err(failed(command, error.to_string())),
     }
-    let program = command.get_program().to_string_lossy().into_owned();
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(ClusterErrorKind::Program { program, said })
 }
 
 impl Server {

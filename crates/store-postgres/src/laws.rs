@@ -70,12 +70,12 @@ const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in for
 
 /// A transfer's row says what its settlement in force says, and its generation counts its reversals.
 const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row says %s, settlement says %s', \
-         encode(COALESCE(t.id, s.transfer_id), 'hex'), t.generation, t.settled_base_units, s.base_units) AS broken \
+         encode(COALESCE(t.id, s.transfer_id), 'hex'), t.generation, encode(t.settled_block_hash, 'hex'), encode(s.block_hash, 'hex')) AS broken \
      FROM transfer t FULL JOIN (\
-         SELECT s.transfer_id, s.generation, s.base_units FROM settlement s WHERE NOT EXISTS (\
+         SELECT s.transfer_id, s.generation, s.block_hash FROM settlement s WHERE NOT EXISTS (\
              SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation)) AS s \
          ON s.transfer_id = t.id AND s.generation = t.generation \
-     WHERE t.id IS NULL OR t.settled_base_units IS DISTINCT FROM s.base_units \
+     WHERE t.id IS NULL OR t.settled_block_hash IS DISTINCT FROM s.block_hash \
      UNION ALL SELECT FORMAT('transfer %s is at generation %s after %s reversals', \
          encode(t.id, 'hex'), t.generation, COALESCE(r.reversals, 0)) \
      FROM transfer t LEFT JOIN (SELECT transfer_id, COUNT(*) AS reversals FROM reversal GROUP BY transfer_id) AS r \

@@ -67,11 +67,11 @@ const WRITE_MARKS: &str = "WITH settled AS (\
          WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index), \
      marked AS (\
          UPDATE transfer t SET generation = row.generation, \
-             settled_base_units = row.settled_base_units::numeric, \
+             settled_block_hash = row.settled_block_hash, \
              reference_read = t.reference_read OR row.reference_read, \
              reference = CASE WHEN row.reference_read THEN row.reference ELSE t.reference END \
-         FROM UNNEST($33::bytea[], $34::bigint[], $35::text[], $36::boolean[], $37::bytea[]) \
-         AS row(id, generation, settled_base_units, reference_read, reference) \
+         FROM UNNEST($33::bytea[], $34::bigint[], $35::bytea[], $36::boolean[], $37::bytea[]) \
+         AS row(id, generation, settled_block_hash, reference_read, reference) \
          WHERE t.id = row.id), \
      progressed AS (\
          UPDATE orders o SET state = row.state, received_base_units = row.received_base_units::numeric, \
@@ -264,7 +264,12 @@ fn bind_transfers(statement: Statement<'static>, rows: &BatchRows) -> Statement<
     statement
         .bind(marks.iter().map(|mark| mark.transfer.digest().as_slice()).collect::<Vec<_>>())
         .bind(marks.iter().map(|mark| i64::from(mark.generation)).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.settled_base_units.map(units)).collect::<Vec<_>>())
+        .bind(
+            marks
+                .iter()
+                .map(|mark| mark.settled_block.map(|hash| hash.to_vec()))
+                .collect::<Vec<_>>(),
+        )
         .bind(marks.iter().map(|mark| mark.reference.is_some()).collect::<Vec<_>>())
         .bind(references.collect::<Vec<_>>())
 }

@@ -99,11 +99,11 @@ const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in for
 
 /// A transfer's row says what its settlement in force says, and its generation counts its reversals.
 const SETTLED_FLAG: &str = "SELECT FORMAT('transfer %s at generation %s: row says %s, settlement says %s', \
-         lower(hex(t.id)), t.generation, t.settled_base_units, s.base_units) AS broken \
+         lower(hex(t.id)), t.generation, lower(hex(t.settled_block_hash)), lower(hex(s.block_hash))) AS broken \
      FROM transfer t LEFT JOIN settlement s ON s.transfer_id = t.id AND s.generation = t.generation \
          AND NOT EXISTS (\
              SELECT 1 FROM reversal r WHERE r.transfer_id = t.id AND r.generation = t.generation) \
-     WHERE t.settled_base_units IS NOT s.base_units \
+     WHERE t.settled_block_hash IS NOT s.block_hash \
      UNION ALL SELECT FORMAT('settlement %s/%s is in force, its transfer is not there or at another generation', \
          lower(hex(s.transfer_id)), s.generation) \
      FROM settlement s WHERE NOT EXISTS (\

@@ -82,9 +82,9 @@ const LOTS_LEFT: Bulk = Bulk {
 };
 
 const TRANSFERS: Bulk = Bulk {
-    before: "WITH mark (id, generation, settled_base_units, reference_read, reference) AS (VALUES ",
+    before: "WITH mark (id, generation, settled_block_hash, reference_read, reference) AS (VALUES ",
     columns: 5,
-    after: ") UPDATE transfer SET generation = mark.generation, settled_base_units = mark.settled_base_units, \
+    after: ") UPDATE transfer SET generation = mark.generation, settled_block_hash = mark.settled_block_hash, \
          reference_read = MAX(transfer.reference_read, mark.reference_read), \
          reference = CASE mark.reference_read WHEN 1 THEN mark.reference ELSE transfer.reference END \
          FROM mark WHERE transfer.id = mark.id",
@@ -281,7 +281,7 @@ fn lot_left((id, left): &(LotId, Credits), row: &mut Row) {
 fn mark(mark: &TransferMark, row: &mut Row) {
     row.put(mark.transfer.digest().as_slice())
         .put(mark.generation)
-        .put(mark.settled_base_units.map(units))
+        .put(mark.settled_block.map(|hash| hash.to_vec()))
         .put(mark.reference.is_some())
         .put(mark.reference.flatten().map(|reference| reference.bytes().to_vec()));
 }

@@ -256,7 +256,7 @@ fn a_transfer_that_comes_back_with_another_amount_is_judged_anew() {
     let mut books = Books::new(credit_all());
     books.receive(0, 9_000, 100);
     books.settle(0);
-    books.receive(0, 4_000, 100);
+    books.receive(0, 4_000, 101);
     books.reverse(0);
     books.settle(0);
     assert_eq!(books.order().progress.received_base_units, U256::from(4_000));

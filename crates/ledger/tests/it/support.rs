@@ -56,7 +56,7 @@ pub(crate) fn transfer(index: u8, base_units: U256, seconds: u64, fork: u8) -> T
         base_units,
         block: BlockRef {
             number: seconds,
-            hash: B256::repeat_byte(fork),
+            hash: B256::from(U256::from(seconds * 256 + u64::from(fork))),
             time: Timestamp::from_chain_seconds(seconds),
         },
         log_index: 0,

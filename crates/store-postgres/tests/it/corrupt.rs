@@ -81,7 +81,6 @@ async fn the_columns_themselves_refuse_what_is_no_uint256() {
     let beyond = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
     for column in [
         "transfer SET base_units",
-        "transfer SET settled_base_units",
         "orders SET received_base_units",
         "book_account SET debits",
         "book_account SET credits",

@@ -77,8 +77,8 @@ async fn a_transfer_that_is_settled_twice_is_found() {
 #[tokio::test]
 async fn a_transfer_whose_row_contradicts_its_settlement_is_found() {
     let ways = [
-        "UPDATE transfer SET settled_base_units = NULL WHERE base_units = 0",
-        "UPDATE transfer SET settled_base_units = 1 WHERE base_units = 0",
+        "UPDATE transfer SET settled_block_hash = NULL WHERE base_units = 0",
+        "UPDATE transfer SET settled_block_hash = decode(repeat('ab', 32), 'hex') WHERE base_units = 0",
         "UPDATE transfer SET generation = 0 WHERE generation = 1",
         "DELETE FROM settlement WHERE kind = 'withdrawal'",
         "DELETE FROM transfer WHERE direction = 'out'",

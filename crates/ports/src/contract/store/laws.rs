@@ -139,11 +139,11 @@ pub async fn a_settlement_without_a_mark_is_caught(store: &Arc<dyn Store>) {
     caught(store, |rows| rows.transfers.clear()).await;
 }
 
-/// Law 1: a transfer is marked as settled at what its settlement says.
-pub async fn a_mark_at_another_amount_is_caught(store: &Arc<dyn Store>) {
+/// Law 1: a transfer is marked as settled in the block that its settlement names.
+pub async fn a_mark_in_another_block_is_caught(store: &Arc<dyn Store>) {
     caught(store, |rows| {
         for mark in &mut rows.transfers {
-            mark.settled_base_units = Some(U256::from(1));
+            mark.settled_block = Some(B256::repeat_byte(0xab));
         }
     })
     .await;
@@ -163,9 +163,8 @@ pub async fn an_order_that_received_something_else_is_caught(store: &Arc<dyn Sto
 pub async fn a_settlement_that_is_not_booked_is_caught(store: &Arc<dyn Store>) {
     caught(store, |rows| {
         let booked: Vec<Settlement> = rows.settlements.clone();
-        for (settlement, mark) in rows.settlements.iter_mut().zip(&mut rows.transfers) {
+        for settlement in &mut rows.settlements {
             settlement.base_units += U256::from(1);
-            mark.settled_base_units = Some(settlement.base_units);
         }
         for (_, progress) in &mut rows.orders {
             progress.received_base_units += U256::from(1);

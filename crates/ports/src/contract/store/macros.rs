@@ -120,7 +120,7 @@ macro_rules! store_contract {
                 a_posting_without_a_balance_is_caught
                 a_mark_without_a_settlement_is_caught
                 a_settlement_without_a_mark_is_caught
-                a_mark_at_another_amount_is_caught
+                a_mark_in_another_block_is_caught
                 an_order_that_received_something_else_is_caught
                 a_settlement_that_is_not_booked_is_caught
                 a_grant_without_a_lot_is_caught

@@ -58,7 +58,7 @@ pub async fn transfers_to_settle_come_oldest_first(store: &Arc<dyn Store>) {
     assert_eq!(due(9, 10).await, [middle]);
 }
 
-/// What is settled and left the chain, or came back with another amount, is to be taken back, oldest first.
+/// What is settled in a block that left is to be taken back, oldest first, wherever it was mined again.
 pub async fn what_left_or_changed_is_to_be_taken_back(store: &Arc<dyn Store>) {
     let parts: Vec<Transfer> = (2..=6)
         .map(|number| paid(number, usdt(), U256::from(number), block("a", number), 0))
@@ -73,17 +73,17 @@ pub async fn what_left_or_changed_is_to_be_taken_back(store: &Arc<dyn Store>) {
         due.iter().map(|record| record.transfer.base_units.to::<u64>()).collect::<Vec<u64>>()
     };
     assert_eq!(due(10).await, Vec::<u64>::new());
-    // Blocks 4 to 6 leave: 4 comes back as it was elsewhere, 5 with another amount, 6 not at all.
+    // Blocks 4 to 6 leave: 4 comes back elsewhere, 5 with another amount, 6 not at all.
     let same = seen_again(parts[2], block("b", 4), 3);
     let changed = Transfer { base_units: U256::from(50), ..seen_again(parts[3], block("b", 5), 3) };
     let orphaned = [block("a", 4), block("a", 5), block("a", 6)];
     let added = vec![applied(block("b", 4), vec![same]), applied(block("b", 5), vec![changed])];
     follower.swap(&orphaned, added).await;
-    assert_eq!(due(10).await, [50, 6]);
-    assert_eq!(due(1).await, [50]);
+    assert_eq!(due(10).await, [4, 50, 6]);
+    assert_eq!(due(1).await, [4]);
     assert_eq!(store.transfers_to_reverse(ChainId(1), 10).await.expect("reads"), vec![]);
     write_fresh(store, vec![reverse(&changed, 0)], now()).await;
-    assert_eq!(due(10).await, [6]);
+    assert_eq!(due(10).await, [4, 6]);
     // With its new amount it is to be settled, once more.
     let records = store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads");
     let generations: Vec<_> = records.iter().map(|record| record.generation).collect();

@@ -335,7 +335,7 @@ impl State {
         for mark in rows.transfers {
             self.change_transfer(mark.transfer, None, |row| {
                 row.generation = mark.generation;
-                row.settled_base_units = mark.settled_base_units;
+                row.settled_block = mark.settled_block;
                 row.transfer.reference = mark.reference.or(row.transfer.reference);
             });
         }

@@ -45,9 +45,9 @@ impl State {
 
     fn settled_once(&self, broken: &mut Broken) {
         for (id, row) in &self.transfers {
-            let settled = self.settlement_now(*id, row).map(|settled| settled.base_units);
-            broken.unless(settled == row.settled_base_units, "settled_once", || {
-                format!("{id} is marked {:?}, settled at {settled:?}", row.settled_base_units)
+            let settled = self.settlement_now(*id, row).map(|settled| settled.block_hash);
+            broken.unless(settled == row.settled_block, "settled_once", || {
+                format!("{id} is marked {:?}, settled at {settled:?}", row.settled_block)
             });
             let all_taken_back = (0..row.generation)
                 .all(|generation| self.reversals.contains_key(&(*id, generation)));

@@ -172,7 +172,7 @@ fn add_to_totals(totals: &mut TransferTotals, row: &TransferRow) -> Result<(), S
         *sum = sum.checked_add(row.transfer.base_units).ok_or_else(past_end)?;
         Ok::<(), StoreErrorKind>(())
     };
-    let is_unsettled = row.settled_base_units.is_none();
+    let is_unsettled = row.settled_block.is_none();
     totals.count = totals.count.saturating_add(1);
     if is_unsettled {
         totals.unsettled_count = totals.unsettled_count.saturating_add(1);

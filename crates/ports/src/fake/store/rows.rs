@@ -82,7 +82,7 @@ pub(super) struct TransferRow {
     pub(super) transfer: Transfer,
     pub(super) canonical: bool,
     pub(super) generation: u32,
-    pub(super) settled_base_units: Option<U256>,
+    pub(super) settled_block: Option<B256>,
 }
 
 #[derive(Clone, Debug)]
@@ -106,12 +106,12 @@ impl TransferRow {
     }
 
     pub(super) fn must_settle(&self) -> bool {
-        self.canonical && self.settled_base_units.is_none()
+        self.canonical && self.settled_block.is_none()
     }
 
     pub(super) fn must_reverse(&self) -> bool {
-        self.settled_base_units
-            .is_some_and(|settled| !self.canonical || settled != self.transfer.base_units)
+        self.settled_block
+            .is_some_and(|settled| !self.canonical || settled != self.transfer.block.hash)
     }
 }
 
@@ -140,7 +140,7 @@ impl State {
                 transfer,
                 canonical: true,
                 generation: 0,
-                settled_base_units: None,
+                settled_block: None,
             })
         };
         let is_new = known.is_none();
