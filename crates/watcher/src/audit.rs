@@ -24,6 +24,8 @@ use crate::{
 pub(crate) struct Auditor {
     at_once: bool,
     was_made: bool,
+    /// Whether the books differed when they were last compared.
+    differs: bool,
     failures: u32,
     retry_at: Option<Timestamp>,
     openings: HashMap<(AssetId, Address), U256>,
@@ -42,6 +44,10 @@ impl Auditor {
     /// Whether to compare now: once after the start, and while something waits for it.
     pub(crate) fn is_due(&self, now: Timestamp, is_needed: bool) -> bool {
         (!self.was_made || is_needed) && self.retry_at.is_none_or(|retry_at| retry_at <= now)
+    }
+
+    pub(crate) const fn found_difference(&self) -> bool {
+        self.differs
     }
 
     pub(crate) const fn stall(&self) -> Option<&Stall> {
@@ -107,6 +113,7 @@ impl Follower {
             Verdict::Stalled(stall) => stall,
             Verdict::Differs { pair, difference } => {
                 let Some(pair) = pairs.get(pair) else { return self.passed(at).await };
+                self.auditor.differs = true;
                 self.follow.hold_audit();
                 let from = if (pair.first..at.number).contains(&cursor.audited_to) {
                     cursor.audited_to.saturating_add(1)
@@ -128,6 +135,7 @@ impl Follower {
     /// Says so in the cursor at once: what settles waits for it.
     async fn passed(&mut self, at: BlockRef) -> Result<Stepped, FollowError> {
         self.auditor.was_made = true;
+        self.auditor.differs = false;
         self.auditor.failures = 0;
         self.auditor.retry_at = None;
         self.auditor.stall = None;

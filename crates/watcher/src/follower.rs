@@ -197,6 +197,9 @@ impl Follower {
             None => Vec::new(),
         };
         self.follow = Follow::restore(rules(&self.settings), cursor, &window);
+        if self.auditor.found_difference() {
+            self.follow.hold_audit();
+        }
         self.tags.forget();
         self.is_loaded = true;
         Ok(())

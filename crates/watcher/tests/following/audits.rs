@@ -192,3 +192,25 @@ async fn money_that_leaves_the_treasury_is_counted_too() {
     world.assert_followed().await;
     assert_eq!(world.chain.balance(USDT, TREASURY), U256::from(600));
 }
+
+#[tokio::test]
+async fn a_difference_is_not_forgotten_when_the_database_comes_back() {
+    let mut world = World::new();
+    for nonce in 0..20 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    settle(&mut world.follower()).await;
+    // What is set as the opening makes books that agreed differ from the next start on.
+    world.settings.treasuries.push((BUYER, 5));
+    world.settings.assets[0].opening_base_units = [(BUYER, U256::from(7))].into();
+    let (mut follower, stall) = failed_audit(&world).await;
+    assert_eq!(stall.code(), "books_differ_from_chain");
+    let audited_to = world.cursor().await.audited_to;
+    world.chain.mine(vec![pay(50, 10)]).expect("mines");
+    world.store.set_unreachable(true);
+    follower.step().await.expect_err("no database");
+    world.store.set_unreachable(false);
+    settle(&mut follower).await;
+    let cursor = world.cursor().await;
+    assert_eq!((cursor.tip.number, cursor.audited_to), (21, audited_to));
+}

@@ -53,6 +53,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Steps that bring a follower to rest on any chain made here.
+const STEPS_TO_REST: u8 = 200;
+
 struct History {
     world: World,
     follower: Follower,
@@ -206,6 +209,8 @@ impl History {
 
     async fn end(mut self) {
         self.world.chain.change_faults(|faults| *faults = Default::default());
+        // What it has seen before may be higher than what is left of the chain.
+        self.steps(STEPS_TO_REST).await;
         // A chain that only lost blocks looks like a node that lags, until it outgrows what it lost.
         let tip = self
             .world
