@@ -10,7 +10,10 @@ use inspay_primitives::{B256, ChainId, LotId, Order, OrderId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
-    codec::{self, Fields, all, order_columns, transfer_columns, transfer_with_settlement},
+    codec::{
+        self, Fields, all, order_columns, settlement_columns, transfer_columns,
+        transfer_with_settlement,
+    },
     columns::{chain, height, hex_list, json_list, units},
     error::wrong,
     load::{head, load},
@@ -22,15 +25,15 @@ use crate::{
 const TO_SETTLE: &str = concat!(
     "SELECT ",
     transfer_columns!(),
-    " FROM ",
-    transfer_with_settlement!(),
-    " WHERE t.chain_id = ?1 AND t.block_number <= ?2 AND t.needs_work = 1 AND t.settled = 0 ",
+    " FROM transfer t WHERE t.chain_id = ?1 AND t.block_number <= ?2 AND t.needs_work = 1 AND t.settled = 0 ",
     "ORDER BY t.block_number, t.log_index LIMIT ?3",
 );
 
 const TO_REVERSE: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.chain_id = ?1 AND t.needs_work = 1 AND t.settled = 1 ",
@@ -109,7 +112,7 @@ impl BooksStore for SqliteStore {
             .bind(chain(chain_id).map_err(&wrong)?)
             .bind(height(up_to))
             .bind(i64::from(limit));
-        all(&single.rows(query).await?, codec::transfer_record).map_err(&wrong)
+        all(&single.rows(query).await?, codec::transfer_alone).map_err(&wrong)
     }
 
     async fn transfers_to_reverse(

@@ -10,7 +10,7 @@ use sqlx::{
 use crate::session::Statement;
 
 /// How many rows a statement may have, most first; the last is one, so that any number is made up of them.
-const ROWS: [usize; 4] = [128, 32, 8, 1];
+const ROWS: [usize; 4] = [512, 64, 8, 1];
 
 /// A statement's text around its rows.
 pub(crate) struct Bulk {

@@ -164,25 +164,32 @@ impl<'r> Fields<'r> {
     }
 }
 
-/// The columns of a transfer `t` with the settlement `s` of its present generation.
+/// The columns of a transfer `t`.
 macro_rules! transfer_columns {
     () => {
         "t.position, t.id, t.chain_id, t.tx_hash, t.token, t.treasury, t.direction, t.ordinal, \
          t.counterparty, t.base_units, t.block_number, t.block_hash, t.block_time, \
-         t.log_index, t.reference_read, t.reference, t.canonical, t.generation, \
-         s.kind AS s_kind, s.order_id AS s_order_id, s.evidence AS s_evidence, \
+         t.log_index, t.reference_read, t.reference, t.canonical, t.generation"
+    };
+}
+pub(crate) use transfer_columns;
+
+/// The columns of a settlement `s`.
+macro_rules! settlement_columns {
+    () => {
+        "s.kind AS s_kind, s.order_id AS s_order_id, s.evidence AS s_evidence, \
          s.suspense AS s_suspense, s.ignored AS s_ignored, s.candidates AS s_candidates, \
          s.base_units AS s_base_units, s.credits AS s_credits, s.usd_value AS s_usd_value, \
          s.block_hash AS s_block_hash, s.entry_seq AS s_entry_seq, s.settled_at AS s_settled_at"
     };
 }
-pub(crate) use transfer_columns;
+pub(crate) use settlement_columns;
 
 /// A transfer `t` joined with the settlement `s` of its present generation.
 macro_rules! transfer_with_settlement {
     () => {
         "transfer t LEFT JOIN settlement s \
-         ON t.settled = 1 AND s.transfer_id = t.id AND s.generation = t.generation"
+         ON s.transfer_id = IIF(t.settled, t.id, NULL) AND s.generation = t.generation"
     };
 }
 pub(crate) use transfer_with_settlement;
@@ -208,8 +215,8 @@ macro_rules! lot_columns {
 }
 pub(crate) use lot_columns;
 
-/// Reads the columns of `transfer_columns!`.
-pub(crate) fn transfer_record(row: &SqliteRow) -> Read<TransferRecord> {
+/// Reads the columns of `transfer_columns!` of a transfer that is not settled, or whose settlement is read apart.
+pub(crate) fn transfer_alone(row: &SqliteRow) -> Read<TransferRecord> {
     let fields = Fields(row);
     let reference: Option<[u8; 16]> = fields.optional_bytes("reference")?;
     let transfer = Transfer {
@@ -234,8 +241,22 @@ pub(crate) fn transfer_record(row: &SqliteRow) -> Read<TransferRecord> {
             .then(|| reference.map(Reference::from_bytes)),
     };
     let generation = fields.narrow("generation")?;
-    let settlement = settlement(fields, generation)?;
-    Ok(TransferRecord { transfer, canonical: fields.get("canonical")?, generation, settlement })
+    let canonical = fields.get("canonical")?;
+    Ok(TransferRecord { transfer, canonical, generation, settlement: None })
+}
+
+/// Reads the columns of `transfer_columns!` and of `settlement_columns!`.
+pub(crate) fn transfer_record(row: &SqliteRow) -> Read<TransferRecord> {
+    let alone = transfer_alone(row)?;
+    let settlement = settlement(Fields(row), alone.generation)?;
+    Ok(TransferRecord { settlement, ..alone })
+}
+
+/// Reads the columns of `settlement_columns!` with the transfer's id and generation.
+pub(crate) fn settlement_alone(row: &SqliteRow) -> Read<Settlement> {
+    let fields = Fields(row);
+    settlement(fields, fields.narrow("generation")?)?
+        .ok_or_else(|| corrupt("s_kind", "a settlement without a kind"))
 }
 
 fn settlement(fields: Fields<'_>, generation: u32) -> Read<Option<Settlement>> {

@@ -4,14 +4,15 @@
 
 use std::collections::BTreeSet;
 
-use inspay_ledger::{Head, LedgerState, OperationKey, StoredOperation, Touches};
+use inspay_ledger::{Head, LedgerState, OperationKey, StoredOperation, Touches, TransferRecord};
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::OrderId;
+use inspay_primitives::{OrderId, TransferId};
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 
 use crate::{
     codec::{
-        self, Fields, all, lot_columns, order_columns, transfer_columns, transfer_with_settlement,
+        self, Fields, Read, all, lot_columns, order_columns, settlement_columns, transfer_columns,
     },
     columns::{hex_list, json_list},
     error::wrong,
@@ -27,9 +28,15 @@ const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq FROM operation \
 const TRANSFERS: &str = concat!(
     "SELECT ",
     transfer_columns!(),
-    " FROM ",
-    transfer_with_settlement!(),
-    " WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)",
+    ", t.settled FROM transfer t WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)",
+);
+
+/// The settlements in force of transfers: apart, since most transfers that are loaded have none.
+const SETTLEMENTS: &str = concat!(
+    "SELECT t.id, t.generation, ",
+    settlement_columns!(),
+    " FROM json_each(?1) AS wanted CROSS JOIN transfer t ON t.id = unhex(wanted.value) \
+     CROSS JOIN settlement s ON s.transfer_id = t.id AND s.generation = t.generation",
 );
 
 const ORDERS: &str = concat!(
@@ -112,10 +119,30 @@ async fn load_transfers(
     }
     let ids = hex_list(touches.transfers.iter().map(|id| id.digest()));
     let rows = session.rows(hot(TRANSFERS).bind(ids)).await?;
-    let records =
-        all(&rows, |row| Ok((Fields(row).transfer_id("id")?, codec::transfer_record(row)?)));
-    state.transfers.extend(records.map_err(wrong(session.act))?);
+    let wrong = wrong(session.act);
+    let mut settled = Vec::new();
+    for row in &rows {
+        let (id, record) = loaded(row).map_err(&wrong)?;
+        if Fields(row).get("settled").map_err(&wrong)? {
+            settled.push(id);
+        }
+        state.transfers.insert(id, record);
+    }
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let ids = hex_list(settled.iter().map(|id| id.digest()));
+    let rows = session.rows(hot(SETTLEMENTS).bind(ids)).await?;
+    for settlement in all(&rows, codec::settlement_alone).map_err(&wrong)? {
+        if let Some(record) = state.transfers.get_mut(&settlement.transfer) {
+            record.settlement = Some(settlement);
+        }
+    }
     Ok(())
+}
+
+fn loaded(row: &SqliteRow) -> Read<(TransferId, TransferRecord)> {
+    Ok((Fields(row).transfer_id("id")?, codec::transfer_alone(row)?))
 }
 
 async fn load_orders(

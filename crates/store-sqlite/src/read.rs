@@ -15,7 +15,10 @@ use inspay_primitives::{AccountId, Address, AssetId, Credits, Direction, Transfe
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
-    codec::{self, Fields, Read, all, lot_columns, transfer_columns, transfer_with_settlement},
+    codec::{
+        self, Fields, Read, all, lot_columns, settlement_columns, transfer_columns,
+        transfer_with_settlement,
+    },
     columns::{chain, height},
     error::wrong,
     laws, schema,
@@ -26,6 +29,8 @@ use crate::{
 const TRANSFER: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.id = ?1",
@@ -54,6 +59,8 @@ macro_rules! transfer_page {
 const TRANSFERS: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE",
@@ -63,6 +70,8 @@ const TRANSFERS: &str = concat!(
 const TRANSFERS_IN_TX: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.tx_hash = ?3 AND",
@@ -72,6 +81,8 @@ const TRANSFERS_IN_TX: &str = concat!(
 const TRANSFERS_OF_ORDER: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM settlement s CROSS JOIN transfer t \
      ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE s.order_id = ?4 AND",
@@ -81,6 +92,8 @@ const TRANSFERS_OF_ORDER: &str = concat!(
 const TRANSFERS_OF_ACCOUNT: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM orders owned CROSS JOIN settlement s ON s.order_id = owned.id CROSS JOIN transfer t \
      ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE owned.account = ?5 AND",
@@ -90,6 +103,8 @@ const TRANSFERS_OF_ACCOUNT: &str = concat!(
 const TRANSFERS_IN_SUSPENSE: &str = concat!(
     "SELECT ",
     transfer_columns!(),
+    ", ",
+    settlement_columns!(),
     " FROM settlement s CROSS JOIN transfer t \
      ON t.settled = 1 AND t.id = s.transfer_id AND t.generation = s.generation \
      WHERE s.kind = 'suspense' AND",

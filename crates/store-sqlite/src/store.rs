@@ -71,6 +71,14 @@ fn settings_of(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+fn for_writing(settings: SqliteConnectOptions) -> SqliteConnectOptions {
+    settings
+        // The pages that one batch of the follower or of the books changes.
+        .pragma("cache_size", "-16000")
+        // What undoes one statement is written for every statement, since a trigger may refuse it: not to a file.
+        .pragma("temp_store", "MEMORY")
+}
+
 fn pool(connections_max: u32, options: &SqliteOptions) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections_max.max(1))
@@ -86,8 +94,7 @@ impl SqliteStore {
     pub async fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         let settings = settings_of(path, options);
         let writer = pool(1, options)
-            // The pages that one batch of the follower or of the books changes.
-            .connect_with(settings.clone().pragma("cache_size", "-16000"))
+            .connect_with(for_writing(settings.clone()))
             .await
             .map_err(failed("open the database"))?;
         let readers = pool(options.read_connections_max, options)
