@@ -54,39 +54,33 @@ async fn turn(world: &World, follower: &mut Follower, round: u64) {
         store.save_quote(quote(number)).await.expect("keeps");
         store.create_order(new_order(terms_of(number))).await.expect("makes");
     }
-    let at = block("a", round * 2 + 1);
-    let left = block("x", round * 2 + 2);
+    let (at, tip) = (block("a", round * 2 + 1), block("a", round * 2 + 2));
+    let is_near_head = !round.is_multiple_of(2);
     let payments: Vec<Transfer> = numbers
         .clone()
         .map(|number| {
             let log_index = u32::try_from(number % EACH).expect("small");
-            paying(&terms_of(number), number, at, log_index)
+            let is_last = is_near_head && number + 1 == numbers.end;
+            paying(&terms_of(number), number, if is_last { tip } else { at }, log_index)
         })
         .collect();
-    if round.is_multiple_of(2) {
-        follower.range(at, payments.clone()).await;
+    let (last, others) = payments.split_last().expect("some");
+    if is_near_head {
+        let other_tip = block("x", tip.number);
+        follower.extend(vec![applied(at, others.to_vec()), applied(other_tip, vec![])]).await;
+        follower.swap(&[other_tip], vec![applied(tip, vec![*last])]).await;
     } else {
-        follower.extend(vec![applied(at, payments.clone())]).await;
-        follower.extend(vec![applied(left, vec![])]).await;
-        follower.swap(&[left], vec![applied(block("a", round * 2 + 2), vec![])]).await;
+        follower.range(at, payments.clone()).await;
     }
     find(world, &payments).await;
     let settle = |(number, paid)| settle_for(paid, 0, &terms_of(number));
     world.write(numbers.clone().zip(&payments).map(settle).collect()).await;
     look(world, round * EACH, &payments).await;
-    // One payment of each round leaves the chain and is taken back.
-    if !round.is_multiple_of(2) {
-        let tip = block("a", round * 2 + 2);
-        let fewer: Vec<Transfer> = payments
-            .iter()
-            .skip(1)
-            .map(|paid| Transfer { block: block("b", at.number), ..*paid })
-            .collect();
-        let back =
-            vec![applied(block("b", at.number), fewer), applied(block("b", tip.number), vec![])];
-        follower.swap(&[at, tip], back).await;
+    // The last payment near the head leaves the chain and is taken back.
+    if is_near_head {
+        follower.swap(&[tip], vec![applied(block("b", tip.number), vec![])]).await;
         assert_eq!(store.transfers_to_reverse(CHAIN, 10).await.expect("finds").len(), 1);
-        world.write(vec![reverse(&payments[0], 0)]).await;
+        world.write(vec![reverse(last, 0)]).await;
     }
 }
 
