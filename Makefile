@@ -39,7 +39,8 @@ advisories: ## Known vulnerabilities; needs the advisory database.
 	@deploy/tools/cargo-deny check advisories
 
 bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latency against their floors.
-	cargo run --release --locked -p inspay-it --bin bench
+	cargo build --release --locked --bin inspay --bin bench
+	target/release/bench
 
 contracts-tools:
 	@test -x contracts/node_modules/.bin/anvil || (cd contracts && npm ci --no-audit --no-fund)

@@ -143,9 +143,7 @@ async fn a_payment_that_moves_after_it_was_settled_is_neither_doubled_nor_lost()
     chain.mine(2).await.expect("mines");
     let path = order_path(&order);
     let after = gateway
-        .wait(&path, |seen| {
-            seen["state"] == "paid" && seen["transfers"][0]["reversals"] == 1
-        })
+        .wait(&path, |seen| seen["state"] == "paid" && seen["transfers"][0]["reversals"] == 1)
         .await;
     // Its new block's confirmations count anew: it is taken back, and settled again once deep enough.
     assert_ne!(after["transfers"][0]["block"]["number"].as_u64(), before);

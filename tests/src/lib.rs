@@ -22,7 +22,7 @@ use tokio::{
 /// How long anything may take before a test gives up on it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the binary is: beside the folder of the test's own executable. `make test` builds it first.
+/// Where the binary is: beside this executable, or beside the folder of a test's. `make` builds it first.
 ///
 /// # Panics
 ///
@@ -189,6 +189,7 @@ impl Gateway {
                 "--log",
                 "info",
             ])
+            .args(further)
             .current_dir(self.folder.path())
             .env("DATABASE_URL", &self.database_url)
             .env_remove("INSPAY_SETTINGS")

@@ -1,0 +1,150 @@
+//! Latency: from a mined block to the balance over HTTP, beside a bare subscriber that commits one row.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use alloy::{
+    providers::{Provider, ProviderBuilder, WsConnect},
+    rpc::types::Filter,
+};
+use futures::StreamExt as _;
+use inspay_devchain::{AnvilOptions, Devchain};
+use inspay_it::{ChainText, Gateway, pay, settings_text};
+use inspay_primitives::{Address, U256};
+use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
+use tokio::sync::mpsc;
+
+use crate::{
+    Problem,
+    figures::{median, millis, percentile_99, ratio, say},
+};
+
+const PAYMENTS: usize = 200;
+/// The sides take turns of this many.
+const TURN: usize = 25;
+/// Where the bare side is paid: nobody follows it but the subscriber.
+const BARE_TREASURY: Address = Address::repeat_byte(0xba);
+
+/// Sees a block, reads its logs, commits one row, tells.
+async fn subscriber(
+    ws_url: String,
+    http_url: String,
+    token: Address,
+    file: std::path::PathBuf,
+    told: mpsc::Sender<Instant>,
+) -> Result<(), Problem> {
+    let blocks = ProviderBuilder::new().connect_ws(WsConnect::new(ws_url)).await?;
+    let reader = ProviderBuilder::new().connect_http(http_url.parse()?);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
+        .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
+    let mut rows = SqliteConnection::connect_with(&options).await?;
+    sqlx::query("CREATE TABLE seen (hash BLOB PRIMARY KEY, units TEXT NOT NULL) STRICT")
+        .execute(&mut rows)
+        .await?;
+    let mut heads = blocks.subscribe_blocks().await?.into_stream();
+    while let Some(head) = heads.next().await {
+        let filter = Filter::new()
+            .at_block_hash(head.hash)
+            .address(token)
+            .event("Transfer(address,address,uint256)")
+            .topic2(BARE_TREASURY.into_word());
+        let logs = reader.get_logs(&filter).await?;
+        let Some(log) = logs.first() else { continue };
+        sqlx::query("INSERT INTO seen VALUES ($1, $2)")
+            .bind(head.hash.to_vec())
+            .bind(log.data().data.to_string())
+            .execute(&mut rows)
+            .await?;
+        if told.send(Instant::now()).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn bare_turn(
+    chain: &Devchain,
+    seen: &mut mpsc::Receiver<Instant>,
+    times: &mut Vec<Duration>,
+) -> Result<(), Problem> {
+    let place = chain.deployment();
+    for _ in 0..TURN {
+        chain
+            .transfer(place.usdt, chain.buyer(1), BARE_TREASURY, U256::from(1_000_000), None)
+            .await?;
+        let mined = Instant::now();
+        chain.mine(1).await?;
+        let committed = seen.recv().await.ok_or("the subscriber ended")?;
+        times.push(committed.saturating_duration_since(mined));
+    }
+    Ok(())
+}
+
+async fn our_turn(
+    chain: &Devchain,
+    gateway: &Gateway,
+    orders: &[(String, Value)],
+    times: &mut Vec<Duration>,
+) -> Result<(), Problem> {
+    for (account, order) in orders {
+        pay(chain, order, chain.buyer(0)).await;
+        let mined = Instant::now();
+        chain.mine(1).await?;
+        while gateway.available(account).await != "100.000000" {
+            if mined.elapsed() > Duration::from_secs(20) {
+                return Err(format!("{account} was not credited\n{}", gateway.log()).into());
+            }
+        }
+        times.push(mined.elapsed());
+    }
+    Ok(())
+}
+
+/// Measures both sides in turns.
+pub(crate) async fn measure() -> Result<(), Problem> {
+    let options = AnvilOptions { slots_in_an_epoch: 32, ..AnvilOptions::default() };
+    let chain = Devchain::start(options).await?;
+    let text = ChainText { confirmations: 1, ..ChainText::default() };
+    let mut gateway = Gateway::start(&settings_text(chain.deployment(), text), None).await;
+    let mut orders = Vec::with_capacity(PAYMENTS);
+    for index in 0..PAYMENTS {
+        let account = format!("buyer-{index}");
+        let order = gateway.order(&account, "USDT").await;
+        orders.push((account, order));
+    }
+    let beside = std::env::current_exe()?;
+    let folder = tempfile::tempdir_in(beside.parent().unwrap_or_else(|| Path::new(".")))?;
+    let place = chain.deployment().clone();
+    let (sender, mut seen) = mpsc::channel(1);
+    let file = folder.path().join("bare.db");
+    let running = tokio::spawn(subscriber(place.ws_url, place.http_url, place.usdt, file, sender));
+    chain.set_automine(false).await?;
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for turn in orders.chunks(TURN) {
+        bare_turn(&chain, &mut seen, &mut bare).await?;
+        our_turn(&chain, &gateway, turn, &mut ours).await?;
+    }
+    running.abort();
+    say(&format!(
+        "latency: {PAYMENTS} payments at depth 1, from the call that mines the block, in turns of {TURN}"
+    ));
+    let (floor, balance) = (median(bare.clone()), median(ours.clone()));
+    say(&format!(
+        "  bare subscriber, one row committed: median {}, 99th percentile {}",
+        millis(floor),
+        millis(percentile_99(bare))
+    ));
+    say(&format!(
+        "  balance over HTTP: median {}, 99th percentile {}, {} times the floor's median (goal 3.00)",
+        millis(balance),
+        millis(percentile_99(ours)),
+        ratio(balance, floor)
+    ));
+    Ok(())
+}
