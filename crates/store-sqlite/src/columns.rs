@@ -30,7 +30,7 @@ pub(crate) fn height(number: u64) -> i64 {
 pub(crate) fn units(base_units: U256) -> String {
     // Nearly every amount fits, and is written several times faster.
     match u128::try_from(base_units) {
-        Ok(small) => format!("{small:0width$}", width = UNITS_DIGITS),
+        Ok(small) => format!("{small:0UNITS_DIGITS$}"),
         Err(_) => format!("{:0>width$}", base_units.to_string(), width = UNITS_DIGITS),
     }
 }
