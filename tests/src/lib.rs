@@ -1,6 +1,7 @@
 //! The harness of the end-to-end tests: the binary as its users run it.
 //!
 //! Never sleeps for a guess: it waits on a condition, with a deadline.
+#![expect(clippy::panic, reason = "a harness fails the test that it serves")]
 
 use std::{
     path::{Path, PathBuf},
