@@ -170,7 +170,7 @@ pub struct StoredOperation {
     pub entry_seq: Option<i64>,
 }
 
-/// What a batch touches: what a store must load before [`crate::apply`].
+/// What a batch touches: what a store must load before [`crate::apply()`].
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
