@@ -22,7 +22,7 @@ pub(crate) enum KeysCommand {
     Create {
         /// Name for people, unique.
         label: String,
-        /// What it may do: application, finance, operator or account:<id>.
+        /// What it may do: `application`, `finance`, `operator` or `account:<id>`.
         #[arg(long, default_value = "application")]
         scope: String,
     },
