@@ -145,7 +145,7 @@ impl Follow {
         }
     }
 
-    /// The commit of a part of the span of [`Next::Ranges`]: all its transfers up to `tip`.
+    /// The commit of a part of the span of [`Next::Ranges`](super::Next::Ranges): all its transfers up to `tip`.
     #[must_use]
     pub fn range_commit(&self, tip: BlockRef, transfers: Vec<Transfer>) -> RangeCommit {
         let ancestor = self.cursor.map(|cursor| cursor.tip.number);

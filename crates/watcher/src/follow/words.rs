@@ -19,21 +19,21 @@ pub enum Next {
         /// Last.
         to: u64,
     },
-    /// Prove the blocks of [`Follow::to_prove`]; answer [`Fact::Proven`].
+    /// Prove the blocks of [`Follow::to_prove`](super::Follow::to_prove); answer [`Fact::Proven`].
     Prove,
-    /// Store [`Follow::take_commit`], then call [`Follow::committed`].
+    /// Store [`Follow::take_commit`](super::Follow::take_commit), then call [`Follow::committed`](super::Follow::committed).
     Commit,
-    /// Read that finalized span in ranges, committing with [`Follow::range_commit`] and
-    /// [`Follow::range_committed`] until its last block is the tip.
+    /// Read that finalized span in ranges, committing with [`Follow::range_commit`](super::Follow::range_commit) and
+    /// [`Follow::range_committed`](super::Follow::range_committed) until its last block is the tip.
     Ranges {
         /// First.
         from: u64,
         /// Last.
         to: u64,
     },
-    /// Wait, then [`Follow::look`] again.
+    /// Wait, then [`Follow::look`](super::Follow::look) again.
     Idle(Idle),
-    /// Commit nothing; say why; [`Follow::look`] again later, in case it was the node that erred.
+    /// Commit nothing; say why; [`Follow::look`](super::Follow::look) again later, in case it was the node that erred.
     Halt(HaltReason),
 }
 
