@@ -47,9 +47,7 @@ const ORDERS: &str = concat!(
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
 const LOTS: &str = concat!(
-    "SELECT ",
-    lot_columns!(),
-    " FROM lot l WHERE (l.entry_seq, l.lot_index) IN (\
+    "WITH touched (entry_seq, lot_index) AS (\
          SELECT wanted.value ->> 0, wanted.value ->> 1 FROM json_each(?1) AS wanted \
      UNION \
          SELECT bought.entry_seq, bought.lot_index FROM json_each(?2) AS wanted \
@@ -57,7 +55,10 @@ const LOTS: &str = concat!(
      UNION \
          SELECT granted.entry_seq, granted.lot_index FROM json_each(?3) AS wanted \
          CROSS JOIN settlement s ON s.transfer_id = unhex(wanted.value) \
-         CROSS JOIN lot granted ON granted.entry_seq = s.entry_seq AND granted.transfer_id = s.transfer_id)",
+         CROSS JOIN lot granted ON granted.entry_seq = s.entry_seq AND granted.transfer_id = s.transfer_id) \
+     SELECT ",
+    lot_columns!(),
+    " FROM touched CROSS JOIN lot l ON l.entry_seq = touched.entry_seq AND l.lot_index = touched.lot_index",
 );
 
 const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits, b.credits FROM json_each(?1) AS wanted \
