@@ -209,7 +209,16 @@ impl Starting<'_> {
                 settings,
             );
             let cancel = self.cancel.clone();
+            let follower = self.followers.get(&chain_id).cloned();
             self.run(async move {
+                if let Some(mut follower) = follower {
+                    // What was stored before the start may have left the chain since: nothing is credited
+                    // before the follower has seen its tip on the chain. A follower that ended ends the wait.
+                    tokio::select! {
+                        () = cancel.cancelled() => return Ok(()),
+                        _ = follower.wait_for(|status| status.checked) => {}
+                    }
+                }
                 worker.run(cancel).await;
                 Ok(())
             });
