@@ -68,7 +68,7 @@ impl Bulk {
         }
         let text = self.text(rows.len());
         #[cfg(test)]
-        crate::plans::record(&text);
+        ROWS.iter().for_each(|rows| crate::plans::record(&self.text(*rows)));
         match values.failure {
             Some(failure) => Err(sqlx::Error::Encode(failure)),
             // The text is made of constants and question marks.

@@ -56,7 +56,7 @@ impl fmt::Debug for SqliteStore {
     }
 }
 
-fn settings_of(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
+pub(crate) fn settings_of(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(options.create)
@@ -71,8 +71,11 @@ fn settings_of(path: &Path, options: &SqliteOptions) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-fn for_writing(settings: SqliteConnectOptions) -> SqliteConnectOptions {
+pub(crate) fn for_writing(settings: SqliteConnectOptions) -> SqliteConnectOptions {
     settings
+        // Where many rows are changed by one statement, the planner would rather make an index of those rows and
+        // read the whole table beside it.
+        .pragma("automatic_index", "OFF")
         // The pages that one batch of the follower or of the books changes.
         .pragma("cache_size", "-16000")
         // What undoes one statement is written for every statement, since a trigger may refuse it: not to a file.
