@@ -163,8 +163,14 @@ impl SettlementWorker {
         let Some(cursor) = self.store.cursor(chain_id).await? else { return Ok(report) };
         self.reverse(&mut report).await?;
         self.settle(&cursor, &mut report).await?;
-        self.close_orders(&cursor, &mut report).await?;
-        self.keep_house(&cursor, &mut report).await?;
+        // While whole batches are waiting, payments come first: an order with older ones pending may not be
+        // closed anyway.
+        let is_saturated = u32::try_from(report.settled)
+            .is_ok_and(|settled| settled >= self.settings.batch_transfers);
+        if !is_saturated {
+            self.close_orders(&cursor, &mut report).await?;
+            self.keep_house(&cursor, &mut report).await?;
+        }
         Ok(report)
     }
 
