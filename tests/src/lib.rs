@@ -31,9 +31,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 #[must_use]
 pub fn inspay_binary() -> PathBuf {
     let this = std::env::current_exe().expect("a running test has a path");
-    let profile =
-        this.parent().and_then(Path::parent).expect("the test lies in target/<profile>/deps");
-    let binary = profile.join("inspay");
+    let beside = this.parent().expect("an executable lies in a folder").join("inspay");
+    let above = this.parent().and_then(Path::parent).expect("a test lies in target/<profile>/deps");
+    let binary = if beside.is_file() { beside } else { above.join("inspay") };
     assert!(binary.is_file(), "{} is missing: run `cargo build --bin inspay`", binary.display());
     binary
 }
