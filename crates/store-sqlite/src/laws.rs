@@ -212,13 +212,7 @@ pub(crate) async fn broken(session: &mut Session) -> Result<Vec<LawViolation>, S
 }
 
 async fn listed(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
-    let wrong = wrong(session.act);
-    let mut broken = Vec::new();
-    let mut rows = session.stream(cold(query));
-    while let Some(row) = rows.try_next().await? {
-        broken.push(Fields(&row).get("broken").map_err(&wrong)?);
-    }
-    Ok(broken)
+    session.read_all(cold(query), |row| Fields(row).get("broken")).await
 }
 
 async fn misjudged(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {

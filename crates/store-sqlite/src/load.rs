@@ -11,9 +11,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
-    codec::{
-        self, Fields, Read, all, lot_columns, order_columns, settlement_columns, transfer_columns,
-    },
+    codec::{self, Fields, Read, lot_columns, order_columns, settlement_columns, transfer_columns},
     columns::{hex_list, json_list},
     error::wrong,
     session::{Session, hot},
@@ -97,17 +95,16 @@ async fn load_operations(
         return Ok(());
     }
     let keys = touches.keys.iter().map(|key| Value::from(key.as_str())).collect();
-    let rows = session.rows(hot(OPERATIONS).bind(json_list(keys))).await?;
-    let stored = all(&rows, |row| {
-        let fields = Fields(row);
-        let stored = StoredOperation {
-            fingerprint: fields.hash("fingerprint")?,
-            entry_seq: fields.get("entry_seq")?,
-        };
-        Ok((OperationKey::new(fields.get::<&str>("key")?), stored))
-    });
-    state.operations.extend(stored.map_err(wrong(session.act))?);
+    let query = hot(OPERATIONS).bind(json_list(keys));
+    state.operations.extend(session.read_all(query, operation).await?);
     Ok(())
+}
+
+fn operation(row: &SqliteRow) -> Read<(OperationKey, StoredOperation)> {
+    let fields = Fields(row);
+    let (fingerprint, entry_seq) = (fields.hash("fingerprint")?, fields.get("entry_seq")?);
+    let key = OperationKey::new(fields.get::<&str>("key")?);
+    Ok((key, StoredOperation { fingerprint, entry_seq }))
 }
 
 async fn load_transfers(
@@ -119,12 +116,9 @@ async fn load_transfers(
         return Ok(());
     }
     let ids = hex_list(touches.transfers.iter().map(|id| id.digest()));
-    let rows = session.rows(hot(TRANSFERS).bind(ids)).await?;
-    let wrong = wrong(session.act);
     let mut settled = Vec::new();
-    for row in &rows {
-        let (id, record) = loaded(row).map_err(&wrong)?;
-        if Fields(row).get("settled").map_err(&wrong)? {
+    for (id, record, is_settled) in session.read_all(hot(TRANSFERS).bind(ids), transfer).await? {
+        if is_settled {
             settled.push(id);
         }
         state.transfers.insert(id, record);
@@ -133,8 +127,8 @@ async fn load_transfers(
         return Ok(());
     }
     let ids = hex_list(settled.iter().map(|id| id.digest()));
-    let rows = session.rows(hot(SETTLEMENTS).bind(ids)).await?;
-    for settlement in all(&rows, codec::settlement_alone).map_err(&wrong)? {
+    let query = hot(SETTLEMENTS).bind(ids);
+    for settlement in session.read_all(query, codec::settlement_alone).await? {
         if let Some(record) = state.transfers.get_mut(&settlement.transfer) {
             record.settlement = Some(settlement);
         }
@@ -142,8 +136,9 @@ async fn load_transfers(
     Ok(())
 }
 
-fn loaded(row: &SqliteRow) -> Read<(TransferId, TransferRecord)> {
-    Ok((Fields(row).transfer_id("id")?, codec::transfer_alone(row)?))
+fn transfer(row: &SqliteRow) -> Read<(TransferId, TransferRecord, bool)> {
+    let fields = Fields(row);
+    Ok((fields.transfer_id("id")?, codec::transfer_alone(row)?, fields.get("settled")?))
 }
 
 async fn load_orders(
@@ -160,8 +155,7 @@ async fn load_orders(
         return Ok(());
     }
     let ids = hex_list(ids.iter().map(|id| id.uuid().into_bytes()));
-    let rows = session.rows(hot(ORDERS).bind(ids)).await?;
-    let orders = all(&rows, codec::order).map_err(wrong(session.act))?;
+    let orders = session.read_all(hot(ORDERS).bind(ids), codec::order).await?;
     state.orders.extend(orders.into_iter().map(|order| (order.terms.id, order)));
     Ok(())
 }
@@ -178,7 +172,7 @@ async fn load_lots(
     let orders = hex_list(state.orders.keys().map(|id| id.uuid().into_bytes()));
     let transfers = hex_list(state.transfers.keys().map(|id| id.digest()));
     let query = hot(LOTS).bind(json_list(named)).bind(orders).bind(transfers);
-    let lots = all(&session.rows(query).await?, codec::lot).map_err(wrong(session.act))?;
+    let lots = session.read_all(query, codec::lot).await?;
     state.lots.extend(lots.into_iter().map(|lot| (lot.id, lot)));
     Ok(())
 }
@@ -189,8 +183,7 @@ async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result
         .into_iter()
         .map(|(account, unit)| json!([account.to_string(), unit.to_string()]))
         .collect();
-    let rows = session.rows(hot(BALANCES).bind(json_list(touched))).await?;
-    let balances = all(&rows, codec::balance).map_err(wrong(session.act))?;
-    state.balances.extend(balances);
+    let query = hot(BALANCES).bind(json_list(touched));
+    state.balances.extend(session.read_all(query, codec::balance).await?);
     Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Never commits by itself: a session that is dropped has changed nothing.
 
+use std::{pin::pin, task::Poll};
+
 use futures::{Stream, TryStreamExt as _};
 use inspay_ports::StoreError;
 use sqlx::{
@@ -12,7 +14,8 @@ use sqlx::{
 
 use crate::{
     bulk::{Bulk, Row, chunks},
-    error::failed,
+    codec::Read,
+    error::{failed, wrong},
 };
 
 /// A statement with its values bound.
@@ -61,6 +64,21 @@ impl Session {
         statement.fetch_all(&mut *self.inner).await.map_err(failed(self.act))
     }
 
+    /// What is read from each row of one statement, while the next rows are still found.
+    pub(crate) async fn read_all<T>(
+        &mut self,
+        statement: Statement,
+        read: impl Fn(&SqliteRow) -> Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let wrong = wrong(self.act);
+        let mut found = Vec::new();
+        let mut rows = self.stream(statement);
+        while let Some(row) = rows.try_next().await? {
+            found.push(read(&row).map_err(&wrong)?);
+        }
+        Ok(found)
+    }
+
     /// The first row of one statement, if any.
     pub(crate) async fn row(
         &mut self,
@@ -92,10 +110,18 @@ impl Session {
     ) -> Result<u64, StoreError> {
         let failed = failed(self.act);
         let mut changed: u64 = 0;
-        for chunk in chunks(rows) {
-            let statement = bulk.statement(chunk, bind).map_err(&failed)?;
-            let done = statement.execute(&mut *self.inner).await.map_err(&failed)?;
-            changed = changed.saturating_add(done.rows_affected());
+        let mut statements = chunks(rows).map(|chunk| bulk.statement(chunk, bind));
+        let mut next = statements.next().transpose().map_err(&failed)?;
+        while let Some(statement) = next {
+            let mut running = pin!(statement.execute(&mut *self.inner));
+            // The connection has a thread of its own: the next values are bound while it works.
+            let early = futures::poll!(running.as_mut());
+            next = statements.next().transpose().map_err(&failed)?;
+            let done = match early {
+                Poll::Ready(done) => done,
+                Poll::Pending => running.await,
+            };
+            changed = changed.saturating_add(done.map_err(&failed)?.rows_affected());
         }
         Ok(changed)
     }

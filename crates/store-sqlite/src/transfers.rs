@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{
     bulk::{Bulk, Row},
-    codec::{Fields, Read, all},
+    codec::{Fields, Read},
     columns::{big, chain, hex_list, units},
     error::wrong,
     session::{Session, hot},
@@ -158,8 +158,7 @@ async fn places(
     let mut places = HashMap::new();
     for wanted in seen.chunks(LOOK_UP_MAX) {
         let ids = hex_list(wanted.iter().map(|(id, _)| id.digest()));
-        let rows = session.rows(hot(PLACES).bind(ids)).await?;
-        places.extend(all(&rows, place).map_err(wrong(session.act))?);
+        places.extend(session.read_all(hot(PLACES).bind(ids), place).await?);
     }
     Ok(places)
 }
