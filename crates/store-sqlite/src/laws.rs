@@ -1,6 +1,7 @@
 //! The laws over what is stored: SQL finds the rows, and sums of base units are made in 256 bits and more.
 //!
-//! Never repairs: a row it returns is for people. Reads row by row, so memory stays flat.
+//! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people. Reads row by row, so
+//! memory stays flat.
 
 use std::collections::BTreeMap;
 
@@ -195,34 +196,54 @@ const ORDERS_PAID: &str = "SELECT lower(hex(id)) AS name, state, received_base_u
 const EXPIRED_CLOSED: &str = "SELECT FORMAT('order %s is %s but not closed', lower(hex(id)), state) AS broken \
      FROM orders WHERE state = 'expired' AND closed = 0";
 
+/// How many rows are told of each law: enough to see what is wrong.
+const TOLD_MAX: usize = 100;
+
 /// What breaks laws in the state that the session reads.
 pub(crate) async fn broken(session: &mut Session) -> Result<Vec<LawViolation>, StoreError> {
     let mut broken = Vec::new();
     for (law, checks) in LAWS {
+        let mut told = Vec::new();
         for check in checks {
-            let rows = match check {
-                Check::Rows(query) => listed(session, query).await?,
-                Check::Sums(query) => unequal(session, query).await?,
-                Check::Paid(query) => misjudged(session, query).await?,
-            };
-            broken.extend(rows.into_iter().map(|row| LawViolation { law, row }));
+            match check {
+                Check::Rows(query) => listed(session, query, &mut told).await?,
+                Check::Sums(query) => unequal(session, query, &mut told).await?,
+                Check::Paid(query) => misjudged(session, query, &mut told).await?,
+            }
         }
+        broken.extend(told.into_iter().take(TOLD_MAX).map(|row| LawViolation { law, row }));
     }
     Ok(broken)
 }
 
-async fn listed(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
-    session.read_all(cold(query), |row| Fields(row).get("broken")).await
-}
-
-async fn misjudged(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
+async fn listed(
+    session: &mut Session,
+    query: &'static str,
+    told: &mut Vec<String>,
+) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
-    let mut broken = Vec::new();
     let mut rows = session.stream(cold(query));
-    while let Some(row) = rows.try_next().await? {
-        broken.extend(misjudged_order(Fields(&row)).map_err(&wrong)?);
+    while told.len() < TOLD_MAX
+        && let Some(row) = rows.try_next().await?
+    {
+        told.push(Fields(&row).get("broken").map_err(&wrong)?);
     }
-    Ok(broken)
+    Ok(())
+}
+
+async fn misjudged(
+    session: &mut Session,
+    query: &'static str,
+    told: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let mut rows = session.stream(cold(query));
+    while told.len() < TOLD_MAX
+        && let Some(row) = rows.try_next().await?
+    {
+        told.extend(misjudged_order(Fields(&row)).map_err(&wrong)?);
+    }
+    Ok(())
 }
 
 fn misjudged_order(fields: Fields<'_>) -> Read<Option<String>> {
@@ -236,20 +257,25 @@ fn misjudged_order(fields: Fields<'_>) -> Read<Option<String>> {
         .then(|| format!("order {name} is {state}: received {received} of {due}")))
 }
 
-async fn unequal(session: &mut Session, query: &'static str) -> Result<Vec<String>, StoreError> {
+async fn unequal(
+    session: &mut Session,
+    query: &'static str,
+    told: &mut Vec<String>,
+) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
-    let mut broken = Vec::new();
     let mut sums = Sums::default();
     let mut rows = session.stream(cold(query));
-    while let Some(row) = rows.try_next().await? {
+    while told.len() < TOLD_MAX
+        && let Some(row) = rows.try_next().await?
+    {
         let fields = Fields(&row);
         if fields.get::<&str>("place").map_err(&wrong)? != sums.place {
-            sums.tell(&mut broken);
+            sums.tell(told);
         }
         sums.add(fields).map_err(&wrong)?;
     }
-    sums.tell(&mut broken);
-    Ok(broken)
+    sums.tell(told);
+    Ok(())
 }
 
 /// Two sums of one subject.
@@ -288,11 +314,11 @@ impl Sums {
     }
 
     /// Tells what is not equal, and begins anew.
-    fn tell(&mut self, broken: &mut Vec<String>) {
+    fn tell(&mut self, told: &mut Vec<String>) {
         let Self { place, pairs, is_excused } = std::mem::take(self);
         for (subject, Pair { plus, minus }) in pairs {
             if plus > minus || (plus < minus && !is_excused) {
-                broken.push(format!("{place}, {subject}: {plus} against {minus}"));
+                told.push(format!("{place}, {subject}: {plus} against {minus}"));
             }
         }
     }

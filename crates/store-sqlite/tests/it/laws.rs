@@ -1,0 +1,222 @@
+//! Each law is seen to be broken where a row breaks it, and nowhere while none does.
+
+use std::collections::BTreeSet;
+
+use crate::world::World;
+
+/// Breaks one law on a database in which every law holds, and sees it found.
+async fn finds(law: &'static str, ways: &[&str]) {
+    for way in ways {
+        let world = World::lived_in().await;
+        world.tamper(way).await;
+        let broken = world.store.broken_laws().await.expect("checks");
+        let laws: BTreeSet<&str> = broken.iter().map(|violation| violation.law).collect();
+        assert!(laws.contains(law), "{way}: found {broken:#?}");
+        for violation in &broken {
+            assert!(!violation.row.is_empty(), "{way}: {violation:?}");
+        }
+    }
+}
+
+/// Base units with another last digit.
+macro_rules! other {
+    ($column:literal) => {
+        concat!("substr(", $column, ", 1, 77) || ((substr(", $column, ", 78) + 1) % 10)")
+    };
+}
+
+#[tokio::test]
+async fn an_entry_that_does_not_balance_is_found() {
+    let ways = [
+        concat!(
+            "UPDATE posting SET quantity = ",
+            other!("quantity"),
+            " WHERE entry_seq = 1 AND line = 0"
+        ),
+        "UPDATE posting SET side = 'debit' WHERE entry_seq = 1",
+        "DELETE FROM posting WHERE entry_seq = 2",
+        "DELETE FROM entry WHERE seq = 2",
+    ];
+    finds("entry_balances", &ways).await;
+}
+
+#[tokio::test]
+async fn a_balance_that_is_not_the_sum_of_its_postings_is_found() {
+    let ways = [
+        concat!("UPDATE book_account SET credits = ", other!("credits"), " WHERE number = 1"),
+        concat!("UPDATE book_account SET debits = ", other!("debits"), " WHERE number = 1"),
+        "UPDATE posting SET account_number = 999 WHERE entry_seq = 1 AND line = 0",
+        "DELETE FROM book_account WHERE number = 2",
+    ];
+    finds("balances_equal_postings", &ways).await;
+}
+
+#[tokio::test]
+async fn a_gap_or_a_broken_link_between_entries_is_found() {
+    let ways = [
+        "DELETE FROM entry WHERE seq = 1",
+        "DELETE FROM entry WHERE seq = (SELECT MAX(seq) FROM entry)",
+        "UPDATE entry SET hash = zeroblob(32) WHERE seq = 3",
+        "UPDATE entry SET hash = zeroblob(32) WHERE seq = (SELECT MAX(seq) FROM entry)",
+        "UPDATE entry SET booked_at = 0 WHERE seq = 4",
+        "UPDATE ledger_head SET account_number = account_number + 1",
+    ];
+    finds("entries_chained", &ways).await;
+}
+
+#[tokio::test]
+async fn an_entry_without_its_operation_is_found() {
+    let ways = [
+        "DELETE FROM operation WHERE entry_seq = 1",
+        "UPDATE operation SET entry_seq = 2 WHERE entry_seq = 1",
+        "UPDATE entry SET operation_key = 'settle/another' WHERE seq = 1",
+        "INSERT INTO operation VALUES ('gift', zeroblob(32), 1, 0)",
+    ];
+    finds("operations_once", &ways).await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_settled_twice_is_found() {
+    let ways = [
+        "DELETE FROM reversal",
+        "INSERT INTO settlement (transfer_id, generation, kind, ignored, candidates, base_units, credits, \
+         block_hash, settled_at) SELECT transfer_id, 5, 'ignored', 'zero_value', x'', base_units, 0, block_hash, 0 \
+         FROM settlement WHERE kind = 'withdrawal'",
+        "DELETE FROM settlement WHERE generation = 0 AND transfer_id IN (SELECT transfer_id FROM reversal)",
+    ];
+    finds("settled_once", &ways).await;
+}
+
+#[tokio::test]
+async fn a_transfer_whose_row_contradicts_its_settlement_is_found() {
+    let ways = [
+        "UPDATE transfer SET settled_block_hash = NULL WHERE direction = 'out'",
+        "UPDATE transfer SET settled_block_hash = zeroblob(32) WHERE direction = 'out'",
+        "UPDATE transfer SET generation = 0 WHERE generation = 1",
+        "DELETE FROM settlement WHERE kind = 'withdrawal'",
+        "DELETE FROM transfer WHERE direction = 'out'",
+    ];
+    finds("settled_flag", &ways).await;
+}
+
+#[tokio::test]
+async fn a_settlement_without_its_entry_is_found() {
+    let ways = [
+        "UPDATE settlement SET entry_seq = NULL WHERE kind = 'suspense'",
+        "UPDATE settlement SET entry_seq = 1 WHERE kind = 'suspense'",
+        "UPDATE settlement SET entry_seq = 1 WHERE kind = 'ignored'",
+        "UPDATE reversal SET entry_seq = NULL",
+        "UPDATE entry SET reverses = NULL WHERE kind = 'reverse'",
+    ];
+    finds("settlement_posted", &ways).await;
+}
+
+#[tokio::test]
+async fn books_that_hold_other_than_what_was_settled_are_found() {
+    let ways = [
+        concat!(
+            "UPDATE book_account SET debits = ",
+            other!("debits"),
+            " WHERE account = 'treasury' AND debits LIKE '0%'"
+        ),
+        concat!(
+            "UPDATE settlement SET base_units = ",
+            other!("base_units"),
+            " WHERE kind = 'withdrawal'"
+        ),
+        "DELETE FROM book_account WHERE account = 'treasury'",
+    ];
+    finds("treasury_equals_settled", &ways).await;
+}
+
+#[tokio::test]
+async fn a_lot_with_more_than_was_granted_is_found() {
+    let ways = [
+        "UPDATE lot SET credits_left = granted + 1",
+        "UPDATE lot SET credits_left = -1",
+        "UPDATE lot SET entry_seq = entry_seq + 100",
+    ];
+    finds("lots_in_range", &ways).await;
+}
+
+#[tokio::test]
+async fn lots_that_do_not_add_up_to_the_balance_are_found() {
+    let ways = [
+        "UPDATE lot SET credits_left = credits_left - 1 WHERE credits_left > 0",
+        concat!(
+            "UPDATE book_account SET debits = ",
+            other!("debits"),
+            " WHERE account = 'account:account-0001'"
+        ),
+        "DELETE FROM lot",
+    ];
+    finds("lots_equal_balance", &ways).await;
+}
+
+#[tokio::test]
+async fn a_gap_between_events_is_found() {
+    let ways = [
+        "DELETE FROM event WHERE seq = 1",
+        "DELETE FROM event WHERE seq = (SELECT MAX(seq) FROM event)",
+        "UPDATE ledger_head SET event_seq = event_seq + 1",
+    ];
+    finds("events_gapless", &ways).await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_is_not_where_it_was_seen_is_found() {
+    let ways = [
+        "UPDATE observation SET canonical = 1 - canonical WHERE log_index = 0",
+        "UPDATE transfer SET canonical = 0 WHERE direction = 'out'",
+        "UPDATE transfer SET log_index = 9 WHERE direction = 'out'",
+        "DELETE FROM observation WHERE log_index = 3",
+        "DELETE FROM transfer WHERE direction = 'out'",
+        "UPDATE block SET canonical = 0 WHERE number = 1",
+    ];
+    finds("observations_agree", &ways).await;
+}
+
+#[tokio::test]
+async fn an_order_that_says_other_than_its_settlements_is_found() {
+    let ways = [
+        concat!(
+            "UPDATE orders SET received_base_units = ",
+            other!("received_base_units"),
+            " WHERE state = 'paid'"
+        ),
+        "UPDATE orders SET state = 'open' WHERE state = 'paid'",
+        "UPDATE orders SET state = 'paid' WHERE state = 'open'",
+        "UPDATE orders SET state = 'expired' WHERE state = 'open'",
+        "DELETE FROM settlement WHERE kind = 'order'",
+    ];
+    finds("order_progress", &ways).await;
+}
+
+#[tokio::test]
+async fn sums_are_exact_beyond_256_bits() {
+    let world = World::lived_in().await;
+    // Two debits of 2^256 - 1 against two such credits balance; one base unit less does not.
+    let most = "115792089237316195423570985008687907853269984665640564039457584007913129639935";
+    let line = |line: u32, side: &str, quantity: &str| {
+        format!("INSERT INTO posting VALUES (1, {line}, 1, '{side}', '{quantity}', 0);")
+    };
+    let balanced: String =
+        (10..12).map(|at| line(at, "debit", most) + &line(at + 10, "credit", most)).collect();
+    world.tamper(&balanced).await;
+    let broken = world.store.broken_laws().await.expect("checks");
+    assert!(broken.iter().all(|violation| violation.law != "entry_balances"), "{broken:#?}");
+    world.tamper(&line(30, "credit", &format!("{:078}", 1))).await;
+    let broken = world.store.broken_laws().await.expect("checks");
+    let law = broken.iter().find(|violation| violation.law == "entry_balances").expect("is found");
+    assert!(law.row.starts_with("entry 1, "), "{law:?}");
+}
+
+#[tokio::test]
+async fn of_each_law_only_some_rows_are_told() {
+    let world = World::lived_in().await;
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
+         INSERT INTO operation SELECT 'gift/' || i, zeroblob(32), 1000 + i, 0 FROM n";
+    world.tamper(many).await;
+    let broken = world.store.broken_laws().await.expect("checks");
+    assert_eq!(broken.len(), 100);
+}
