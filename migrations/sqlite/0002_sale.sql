@@ -27,7 +27,10 @@ END;
 CREATE TRIGGER quote_is_not_dropped BEFORE DELETE ON quote BEGIN
     SELECT RAISE(ABORT, 'DELETE on quote is refused: its rows are kept as they were written');
 END;
+-- A row has a place of its own besides its key, and could be replaced by naming that.
 CREATE TRIGGER quote_is_not_replaced BEFORE INSERT ON quote BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: quote.rowid') WHERE EXISTS (
+        SELECT 1 FROM quote WHERE rowid = NEW.rowid);
     SELECT RAISE(ABORT, 'UNIQUE constraint failed: quote.id') WHERE EXISTS (
         SELECT 1 FROM quote WHERE id = NEW.id);
 END;

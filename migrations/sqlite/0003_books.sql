@@ -179,7 +179,10 @@ END;
 CREATE TRIGGER settlement_is_not_dropped BEFORE DELETE ON settlement BEGIN
     SELECT RAISE(ABORT, 'DELETE on settlement is refused: its rows are kept as they were written');
 END;
+-- A row has a place of its own besides its key, and could be replaced by naming that.
 CREATE TRIGGER settlement_is_not_replaced BEFORE INSERT ON settlement BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: settlement.rowid') WHERE EXISTS (
+        SELECT 1 FROM settlement WHERE rowid = NEW.rowid);
     SELECT RAISE(ABORT, 'UNIQUE constraint failed: settlement') WHERE EXISTS (
         SELECT 1 FROM settlement WHERE transfer_id = NEW.transfer_id AND generation = NEW.generation);
 END;
@@ -199,7 +202,10 @@ END;
 CREATE TRIGGER reversal_is_not_dropped BEFORE DELETE ON reversal BEGIN
     SELECT RAISE(ABORT, 'DELETE on reversal is refused: its rows are kept as they were written');
 END;
+-- A row has a place of its own besides its key, and could be replaced by naming that.
 CREATE TRIGGER reversal_is_not_replaced BEFORE INSERT ON reversal BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: reversal.rowid') WHERE EXISTS (
+        SELECT 1 FROM reversal WHERE rowid = NEW.rowid);
     SELECT RAISE(ABORT, 'UNIQUE constraint failed: reversal') WHERE EXISTS (
         SELECT 1 FROM reversal WHERE transfer_id = NEW.transfer_id AND generation = NEW.generation);
 END;

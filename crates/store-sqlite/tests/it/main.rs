@@ -1,6 +1,10 @@
-//! The SQLite store, in files of its own.
+//! The SQLite store, in files of its own: the port's contract, and what is this database's alone.
 
 mod append_only;
 mod contract;
-mod support;
+mod corrupt;
+mod failures;
+mod laws;
+mod locks;
+mod schema;
 mod world;

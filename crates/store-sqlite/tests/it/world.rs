@@ -2,9 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use inspay_ledger::{Operation, SettlementRules, apply, touches};
 use inspay_ports::{
-    ApiKeyRecord, BooksStore as _, Decide, KeyScope, Store, StoredResponse,
+    ApiKeyRecord, KeyScope, Store, StoredResponse,
     contract::{
         samples::{
             CHAIN, Follower, applied, block, block_time, digest, inspi, ordered, paid, treasury,
@@ -15,27 +14,39 @@ use inspay_ports::{
 };
 use inspay_primitives::{BlockRef, OrderTerms, Timestamp, Transfer, U256};
 use inspay_quoting::{RateSample, SourceKind};
-use inspay_store_sqlite::SqliteStore;
+use inspay_store_sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection,
     sqlite::SqliteConnectOptions,
 };
 use tempfile::TempDir;
 
-use crate::support::{fresh, path_in};
-
 /// A store with the file behind it.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) sqlite: SqliteStore,
     pub(crate) store: Arc<dyn Store>,
-    directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl World {
     /// An empty, migrated database.
     pub(crate) async fn fresh() -> Self {
-        let (sqlite, directory) = fresh().await;
+        Self::with(&SqliteOptions::default()).await
+    }
+
+    /// An empty, migrated database, used in a certain way.
+    pub(crate) async fn with(options: &SqliteOptions) -> Self {
+        let world = Self::unmigrated(options).await;
+        world.sqlite.migrate().await.expect("migrates");
+        world
+    }
+
+    /// A file with nothing in it, used in a certain way.
+    pub(crate) async fn unmigrated(options: &SqliteOptions) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let path = directory.path().join("inspay.db");
+        let sqlite = SqliteStore::open(&path, options).await.expect("opens");
         let store: Arc<dyn Store> = Arc::new(sqlite.clone());
         Self { sqlite, store, directory }
     }
@@ -107,7 +118,7 @@ impl World {
 
     /// Where the file is.
     pub(crate) fn path(&self) -> PathBuf {
-        path_in(&self.directory)
+        self.directory.path().join("inspay.db")
     }
 
     /// A connection past the store, as a tool would open it: foreign keys and recursive triggers are off.
@@ -130,15 +141,6 @@ impl World {
         all.push_str(sql);
         sqlx::raw_sql(AssertSqlSafe(all)).execute(&mut raw).await.expect("tampers");
         raw.close().await.expect("closes");
-    }
-
-    /// Writes operations with the default rules.
-    pub(crate) async fn write(&self, operations: Vec<Operation>) {
-        let touched = touches(&operations);
-        let decide: Decide = Arc::new(move |state| {
-            apply(state, &operations, &SettlementRules::default(), block_time(500)).1
-        });
-        self.sqlite.transact(touched, decide).await.expect("writes");
     }
 }
 
