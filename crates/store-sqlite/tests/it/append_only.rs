@@ -153,7 +153,10 @@ async fn a_row_cannot_take_the_place_of_another() {
     let others: [(&str, &[(&str, &str)]); 12] = [
         ("transfer", &[("position", "99")]),
         ("transfer", &[("id", "randomblob(32)")]),
-        ("orders", &[("position", "99"), ("id", "randomblob(16)"), ("reference", "randomblob(16)")]),
+        (
+            "orders",
+            &[("position", "99"), ("id", "randomblob(16)"), ("reference", "randomblob(16)")],
+        ),
         (
             "orders",
             &[
@@ -203,8 +206,9 @@ async fn a_row_cannot_take_the_place_of_another() {
         };
         let values: Vec<String> = names.iter().map(changed).collect();
         let (names, values) = (names.join(", "), values.join(", "));
-        let sql =
-            format!("INSERT OR REPLACE INTO {table} ({names}) SELECT {values} FROM {table} LIMIT 1");
+        let sql = format!(
+            "INSERT OR REPLACE INTO {table} ({names}) SELECT {values} FROM {table} LIMIT 1"
+        );
         assert_refused(&mut raw, table, sql).await;
     }
 }

@@ -133,7 +133,8 @@ impl World {
     /// Runs statements past the store, without any trigger and any check.
     pub(crate) async fn tamper(&self, sql: &str) {
         let mut raw = self.raw().await;
-        let triggers = texts(&mut raw, "SELECT name FROM sqlite_master WHERE type = 'trigger'").await;
+        let triggers =
+            texts(&mut raw, "SELECT name FROM sqlite_master WHERE type = 'trigger'").await;
         let mut all = "PRAGMA ignore_check_constraints = ON;".to_owned();
         for trigger in triggers {
             all.push_str(&format!("DROP TRIGGER {trigger};"));
