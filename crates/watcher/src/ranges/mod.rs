@@ -85,7 +85,8 @@ impl LengthCap {
         self.refused = self.refused.max(blocks.saturating_add(1));
         self.answers_at_cap = self.answers_at_cap.saturating_add(1);
         let gap = self.refused.saturating_sub(self.blocks);
-        if self.named.is_none() && gap > self.blocks / 16 {
+        // A gap of one leaves nothing in between to try.
+        if self.named.is_none() && gap > (self.blocks / 16).max(1) {
             self.blocks = self.blocks.saturating_add(gap / 2);
             self.answers_at_cap = 0;
         } else if self.answers_at_cap >= self.grow_after {
@@ -258,8 +259,9 @@ impl RangePlanner {
             }
             None => self.learn_refused(blocks),
         };
-        if request.to.saturating_add(1) == self.next {
-            // Nothing beyond it was asked for: its parts need not end where it ended.
+        let nothing_beyond = request.to.saturating_add(1) == self.next;
+        if nothing_beyond && self.next_blocks_max == u64::MAX {
+            // Its parts need not end where it ended. What was refused at `next` before keeps its own limit.
             self.next = request.from;
             self.next_blocks_max = piece_max;
         } else {
