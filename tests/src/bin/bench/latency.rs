@@ -15,7 +15,7 @@ use inspay_it::{ChainText, Gateway, pay, settings_text};
 use inspay_primitives::{Address, U256};
 use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Problem,
@@ -35,6 +35,7 @@ async fn subscriber(
     token: Address,
     file: std::path::PathBuf,
     told: mpsc::Sender<Instant>,
+    ready: oneshot::Sender<()>,
 ) -> Result<(), Problem> {
     let blocks = ProviderBuilder::new().connect_ws(WsConnect::new(ws_url)).await?;
     let reader = ProviderBuilder::new().connect_http(http_url.parse()?);
@@ -48,6 +49,7 @@ async fn subscriber(
         .execute(&mut rows)
         .await?;
     let mut heads = blocks.subscribe_blocks().await?.into_stream();
+    ready.send(()).map_err(|()| "nobody waits for the subscriber")?;
     while let Some(head) = heads.next().await {
         let filter = Filter::new()
             .at_block_hash(head.hash)
@@ -123,7 +125,17 @@ pub(crate) async fn measure() -> Result<(), Problem> {
     let place = chain.deployment().clone();
     let (sender, mut seen) = mpsc::channel(1);
     let file = folder.path().join("bare.db");
-    let running = tokio::spawn(subscriber(place.ws_url, place.http_url, place.usdt, file, sender));
+    let (subscribed, is_subscribed) = oneshot::channel();
+    let running = tokio::spawn(subscriber(
+        place.ws_url,
+        place.http_url,
+        place.usdt,
+        file,
+        sender,
+        subscribed,
+    ));
+    // A block that is mined before the subscription stands would be waited for in vain.
+    is_subscribed.await?;
     chain.set_automine(false).await?;
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for turn in orders.chunks(TURN) {
