@@ -62,9 +62,11 @@ CREATE TABLE transfer (
         canonical <> (settled_block_hash IS NOT NULL)
         OR (settled_block_hash IS NOT NULL AND block_hash <> settled_block_hash)
     ) STORED,
-    CHECK (reference IS NULL OR reference_read)
+    CHECK (reference IS NULL OR reference_read),
+    -- So that the transfers of a chain transaction are found by id.
+    CHECK (substring(id FROM 1 FOR 16) = substring(tx_hash FROM 1 FOR 16))
 );
-CREATE INDEX transfer_tx_hash ON transfer (tx_hash);
+CREATE INDEX transfer_block ON transfer (chain_id, block_number);
 CREATE INDEX transfer_to_settle ON transfer (chain_id, block_number, log_index) WHERE needs_work AND NOT settled;
 CREATE INDEX transfer_to_reverse ON transfer (chain_id, block_number, log_index) WHERE needs_work AND settled;
 CREATE TRIGGER transfer_key_stays BEFORE UPDATE OF position, id, chain_id, tx_hash, token, treasury, direction, ordinal
@@ -72,17 +74,23 @@ CREATE TRIGGER transfer_key_stays BEFORE UPDATE OF position, id, chain_id, tx_ha
 CREATE TRIGGER transfer_stays BEFORE DELETE ON transfer FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER transfer_all_stay BEFORE TRUNCATE ON transfer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
--- One log between two treasuries is two transfers, so the place alone does not name an observation.
-CREATE TABLE observation (
-    chain_id    BIGINT  NOT NULL,
+-- Where transfers were seen before, of those that were seen elsewhere since: the row of a transfer is its present
+-- observation. One log between two treasuries is two transfers, so the place alone does not name an observation.
+CREATE TABLE former_observation (
+    transfer_id BYTEA   NOT NULL CHECK (octet_length(transfer_id) = 32),
     block_hash  BYTEA   NOT NULL CHECK (octet_length(block_hash) = 32),
     log_index   BIGINT  NOT NULL CHECK (log_index BETWEEN 0 AND 4294967295),
-    transfer_id BYTEA   NOT NULL CHECK (octet_length(transfer_id) = 32),
-    canonical   BOOLEAN NOT NULL,
-    PRIMARY KEY (chain_id, block_hash, log_index, transfer_id)
+    PRIMARY KEY (transfer_id, block_hash, log_index)
 );
-CREATE TRIGGER observation_key_stays BEFORE UPDATE OF chain_id, block_hash, log_index, transfer_id
-    ON observation FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER observation_stays BEFORE DELETE ON observation FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER observation_all_stay BEFORE TRUNCATE ON observation
+CREATE TRIGGER former_observation_stays BEFORE UPDATE OR DELETE ON former_observation
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER former_observation_all_stay BEFORE TRUNCATE ON former_observation
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Every observation that was ever made. One that a transfer came back to is its present one.
+CREATE VIEW observation (chain_id, block_hash, log_index, transfer_id, canonical) AS
+    SELECT chain_id, block_hash, log_index, id, canonical FROM transfer
+    UNION ALL
+    SELECT t.chain_id, f.block_hash, f.log_index, f.transfer_id, FALSE
+    FROM former_observation f JOIN transfer t ON t.id = f.transfer_id
+    WHERE f.block_hash <> t.block_hash OR f.log_index <> t.log_index;

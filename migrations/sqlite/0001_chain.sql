@@ -59,9 +59,11 @@ CREATE TABLE transfer (
         canonical <> (settled_block_hash IS NOT NULL)
         OR (settled_block_hash IS NOT NULL AND block_hash <> settled_block_hash)
     ) STORED,
-    CHECK (reference IS NULL OR reference_read = 1)
+    CHECK (reference IS NULL OR reference_read = 1),
+    -- So that the transfers of a chain transaction are found by id.
+    CHECK (substr(id, 1, 16) = substr(tx_hash, 1, 16))
 ) STRICT;
-CREATE INDEX transfer_tx_hash ON transfer (tx_hash);
+CREATE INDEX transfer_block ON transfer (chain_id, block_number);
 CREATE INDEX transfer_to_settle ON transfer (chain_id, block_number, log_index) WHERE needs_work = 1 AND settled = 0;
 CREATE INDEX transfer_to_reverse ON transfer (chain_id, block_number, log_index) WHERE needs_work = 1 AND settled = 1;
 -- A place in a table has names of its own besides `position`.
@@ -80,23 +82,30 @@ CREATE TRIGGER transfer_is_not_replaced BEFORE INSERT ON transfer BEGIN
         SELECT 1 FROM transfer WHERE id = NEW.id);
 END;
 
--- One log between two treasuries is two transfers, so the place alone is no key.
-CREATE TABLE observation (
-    chain_id    INTEGER NOT NULL,
+-- Where transfers were seen before, of those that were seen elsewhere since: the row of a transfer is its present
+-- observation. One log between two treasuries is two transfers, so the place alone is no key.
+CREATE TABLE former_observation (
+    transfer_id BLOB NOT NULL CHECK (length(transfer_id) = 32),
     block_hash  BLOB NOT NULL CHECK (length(block_hash) = 32),
     log_index   INTEGER NOT NULL CHECK (log_index BETWEEN 0 AND 4294967295),
-    transfer_id BLOB NOT NULL CHECK (length(transfer_id) = 32),
-    canonical   INTEGER NOT NULL CHECK (canonical IN (0, 1)),
-    PRIMARY KEY (chain_id, block_hash, log_index, transfer_id)
+    PRIMARY KEY (transfer_id, block_hash, log_index)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER observation_key_stays BEFORE UPDATE OF chain_id, block_hash, log_index, transfer_id ON observation BEGIN
-    SELECT RAISE(ABORT, 'UPDATE on observation is refused: its rows are kept as they were written');
+CREATE TRIGGER former_observation_is_not_changed BEFORE UPDATE ON former_observation BEGIN
+    SELECT RAISE(ABORT, 'UPDATE on former_observation is refused: its rows are kept as they were written');
 END;
-CREATE TRIGGER observation_is_not_dropped BEFORE DELETE ON observation BEGIN
-    SELECT RAISE(ABORT, 'DELETE on observation is refused: its rows are kept as they were written');
+CREATE TRIGGER former_observation_is_not_dropped BEFORE DELETE ON former_observation BEGIN
+    SELECT RAISE(ABORT, 'DELETE on former_observation is refused: its rows are kept as they were written');
 END;
-CREATE TRIGGER observation_is_not_replaced BEFORE INSERT ON observation BEGIN
-    SELECT RAISE(ABORT, 'UNIQUE constraint failed: observation') WHERE EXISTS (
-        SELECT 1 FROM observation WHERE chain_id = NEW.chain_id AND block_hash = NEW.block_hash
-            AND log_index = NEW.log_index AND transfer_id = NEW.transfer_id);
+CREATE TRIGGER former_observation_is_not_replaced BEFORE INSERT ON former_observation BEGIN
+    SELECT RAISE(ABORT, 'UNIQUE constraint failed: former_observation') WHERE EXISTS (
+        SELECT 1 FROM former_observation WHERE transfer_id = NEW.transfer_id AND block_hash = NEW.block_hash
+            AND log_index = NEW.log_index);
 END;
+
+-- Every observation that was ever made. One that a transfer came back to is its present one.
+CREATE VIEW observation (chain_id, block_hash, log_index, transfer_id, canonical) AS
+    SELECT chain_id, block_hash, log_index, id, canonical FROM transfer
+    UNION ALL
+    SELECT t.chain_id, f.block_hash, f.log_index, f.transfer_id, 0
+    FROM former_observation f JOIN transfer t ON t.id = f.transfer_id
+    WHERE f.block_hash <> t.block_hash OR f.log_index <> t.log_index;

@@ -61,8 +61,8 @@ pub struct AppliedBlock {
 pub struct BlocksCommit {
     /// The revision of the cursor that this builds on; `None` for the first commit of a chain.
     pub expected_revision: Option<i64>,
-    /// Hashes of the canonical blocks that leave the chain, newest first.
-    pub orphaned: Vec<B256>,
+    /// The canonical blocks that leave the chain, newest first.
+    pub orphaned: Vec<BlockRef>,
     /// Blocks that join it, oldest first.
     pub added: Vec<AppliedBlock>,
     /// The cursor afterwards.

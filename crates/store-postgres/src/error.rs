@@ -5,6 +5,9 @@
 use inspay_ports::{StoreError, StoreErrorKind};
 use sqlx::postgres::PgDatabaseError;
 
+/// The row that a range of blocks finds to be there already.
+pub(crate) const TRANSFER: &str = "transfer";
+
 /// Wraps a failure of the database with what was attempted.
 pub(crate) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::new(act, kind_of(error))
@@ -58,6 +61,7 @@ fn refused(refusal: &PgDatabaseError) -> StoreErrorKind {
             Some("orders_slot_key") => StoreErrorKind::SlotTaken,
             Some("orders_id_key" | "orders_reference_key") => StoreErrorKind::Exists("order"),
             Some("orders_request_key_key") => StoreErrorKind::Exists("request key"),
+            Some("transfer_id_key") => StoreErrorKind::Exists(TRANSFER),
             Some("quote_pkey") => StoreErrorKind::Exists("quote"),
             Some("api_key_pkey" | "api_key_hash_key") => StoreErrorKind::Exists("key"),
             Some(_) | None => StoreErrorKind::Refused(said),

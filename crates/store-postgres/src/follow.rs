@@ -4,19 +4,20 @@
 //! already are locked next, in the order of their ids as the books lock them, so that neither waits for the
 //! other in a circle.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inspay_ports::{
     AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
     StoreError, StoreErrorKind, WindowBlock,
 };
-use inspay_primitives::{B256, BlockRef, ChainId, Transfer, TransferId};
+use inspay_primitives::{BlockRef, ChainId, Transfer, TransferId};
 
 use crate::{
     codec::{Fields, Read, all},
     columns::{TransferColumns, big, chain, height},
-    error::wrong,
+    copy::{Copy, Rows},
+    error::{TRANSFER, wrong},
     session::Session,
     store::PostgresStore,
 };
@@ -33,33 +34,31 @@ const FIRST_CURSOR: &str = "INSERT INTO cursor (chain_id, start_number, tip_numb
      ON CONFLICT (chain_id) DO NOTHING";
 
 /// Locks the transfers that a commit is about: those it brings and those of the blocks it takes away.
-const LOCK_TRANSFERS: &str = "SELECT t.id, t.block_hash, t.log_index, t.canonical FROM transfer t \
+const LOCK_TRANSFERS: &str = "SELECT t.id FROM transfer t \
      WHERE t.id = ANY(ARRAY(SELECT UNNEST($1::bytea[]) UNION \
-         SELECT seen.transfer_id FROM UNNEST($2::bigint[], $3::bytea[]) AS gone(chain_id, hash) \
-         CROSS JOIN LATERAL (SELECT transfer_id FROM observation \
-             WHERE chain_id = gone.chain_id AND block_hash = gone.hash AND canonical OFFSET 0) AS seen)) \
+         SELECT seen.id FROM UNNEST($2::bigint[], $3::bigint[], $4::bytea[]) AS gone(chain_id, number, hash) \
+         CROSS JOIN LATERAL (SELECT id FROM transfer \
+             WHERE chain_id = gone.chain_id AND block_number = gone.number AND block_hash = gone.hash \
+             AND canonical OFFSET 0) AS seen)) \
      ORDER BY t.id FOR UPDATE OF t";
 
-/// Takes blocks off the chain, with their observations and the transfers last seen in them. The chain comes
-/// with each hash: as a constant it would be a reason to read all that was ever seen on it.
+/// Takes blocks off the chain, with the transfers last seen in them. The chain comes with each hash: as a constant
+/// it would be a reason to read all that was ever seen on it.
 const FLIP_ORPHANED: &str = "WITH gone AS (\
-         SELECT * FROM UNNEST($1::bigint[], $2::bytea[]) AS gone(chain_id, hash)), \
+         SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bytea[]) AS gone(chain_id, number, hash)), \
      off AS (\
          UPDATE block b SET canonical = FALSE FROM gone \
-         WHERE b.chain_id = gone.chain_id AND b.hash = gone.hash AND b.canonical), \
-     unseen AS (\
-         UPDATE observation o SET canonical = FALSE FROM gone \
-         WHERE o.chain_id = gone.chain_id AND o.block_hash = gone.hash AND o.canonical \
-         RETURNING o.transfer_id, o.block_hash) \
-     UPDATE transfer t SET canonical = FALSE FROM unseen \
-     WHERE t.id = unseen.transfer_id AND t.block_hash = unseen.block_hash";
+         WHERE b.chain_id = gone.chain_id AND b.hash = gone.hash AND b.canonical) \
+     UPDATE transfer t SET canonical = FALSE FROM gone \
+     WHERE t.chain_id = gone.chain_id AND t.block_number = gone.number AND t.block_hash = gone.hash AND t.canonical";
 
-/// Takes back observations of transfers that are now seen elsewhere though their block did not leave.
-const FLIP_MOVED: &str = "UPDATE observation o SET canonical = FALSE \
-     FROM UNNEST($1::bigint[], $2::bytea[], $3::bigint[], $4::bytea[]) \
-     AS moved(chain_id, block_hash, log_index, transfer_id) \
-     WHERE o.chain_id = moved.chain_id AND o.block_hash = moved.block_hash \
-     AND o.log_index = moved.log_index AND o.transfer_id = moved.transfer_id AND o.canonical";
+/// Keeps where known transfers were seen, if they are now seen elsewhere.
+const KEEP_FORMER: &str = "INSERT INTO former_observation (transfer_id, block_hash, log_index) \
+     SELECT t.id, t.block_hash, t.log_index \
+     FROM UNNEST($1::bytea[], $2::bytea[], $3::bigint[]) AS seen(id, block_hash, log_index) \
+     JOIN transfer t ON t.id = seen.id \
+     WHERE t.block_hash <> seen.block_hash OR t.log_index <> seen.log_index \
+     ON CONFLICT (transfer_id, block_hash, log_index) DO NOTHING";
 
 /// Adds blocks to the window and drops what has left it.
 const RECORD_BLOCKS: &str = "WITH pruned AS (\
@@ -70,28 +69,45 @@ const RECORD_BLOCKS: &str = "WITH pruned AS (\
      WHERE b.number >= $6 \
      ON CONFLICT (chain_id, hash) DO UPDATE SET canonical = TRUE, proof = EXCLUDED.proof";
 
-/// Records transfers as now observed. A reference that was read once stays read: it is a fact of the chain
-/// transaction, whichever block holds it.
-const RECORD_TRANSFERS: &str = "WITH seen AS (\
-         SELECT * FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[], \
+macro_rules! record_transfers {
+    () => {
+        "INSERT INTO transfer AS t (id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, \
+             base_units, block_number, block_hash, block_time, log_index, reference_read, reference, canonical) \
+         SELECT id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units::numeric, \
+             block_number, block_hash, block_time, log_index, reference_read, reference, TRUE \
+         FROM UNNEST($1::bytea[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::text[], \
              $7::bigint[], $8::bytea[], $9::text[], $10::bigint[], $11::bytea[], $12::bigint[], \
              $13::bigint[], $14::boolean[], $15::bytea[]) \
          AS seen(id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units, \
-             block_number, block_hash, block_time, log_index, reference_read, reference)), \
-     observed AS (\
-         INSERT INTO observation (chain_id, block_hash, log_index, transfer_id, canonical) \
-         SELECT chain_id, block_hash, log_index, id, TRUE FROM seen \
-         ON CONFLICT (chain_id, block_hash, log_index, transfer_id) DO UPDATE SET canonical = TRUE \
-         WHERE NOT observation.canonical) \
-     INSERT INTO transfer AS t (id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, \
-         base_units, block_number, block_hash, block_time, log_index, reference_read, reference, canonical) \
-     SELECT id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units::numeric, \
-         block_number, block_hash, block_time, log_index, reference_read, reference, TRUE FROM seen \
-     ON CONFLICT (id) DO UPDATE SET counterparty = EXCLUDED.counterparty, base_units = EXCLUDED.base_units, \
+             block_number, block_hash, block_time, log_index, reference_read, reference) \
+         "
+    };
+}
+
+/// Takes transfers none of which is known.
+const RECORD_NEW: Copy = Copy {
+    statement: "COPY transfer (id, chain_id, tx_hash, token, treasury, direction, ordinal, counterparty, base_units, \
+        block_number, block_hash, block_time, log_index, reference_read, reference, canonical) \
+        FROM STDIN WITH (FORMAT binary)",
+    columns: 16,
+};
+
+/// About how many bytes a transfer takes on its way.
+const TRANSFER_BYTES: usize = 360;
+
+/// Records the transfers that are not known yet.
+const RECORD_UNKNOWN: &str = concat!(record_transfers!(), "ON CONFLICT (id) DO NOTHING");
+
+/// Records transfers as now observed. A reference that was read once stays read: it is a fact of the chain
+/// transaction, whichever block holds it.
+const RECORD_TRANSFERS: &str = concat!(
+    record_transfers!(),
+    "ON CONFLICT (id) DO UPDATE SET counterparty = EXCLUDED.counterparty, base_units = EXCLUDED.base_units, \
          block_number = EXCLUDED.block_number, block_hash = EXCLUDED.block_hash, \
          block_time = EXCLUDED.block_time, log_index = EXCLUDED.log_index, canonical = TRUE, \
          reference_read = t.reference_read OR EXCLUDED.reference_read, \
-         reference = CASE WHEN EXCLUDED.reference_read THEN EXCLUDED.reference ELSE t.reference END";
+         reference = CASE WHEN EXCLUDED.reference_read THEN EXCLUDED.reference ELSE t.reference END"
+);
 
 #[async_trait]
 impl FollowStore for PostgresStore {
@@ -139,11 +155,35 @@ impl FollowStore for PostgresStore {
     }
 
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
+        match self.try_range(&commit, Known::None).await {
+            Err(StoreError { kind: StoreErrorKind::Exists(TRANSFER), .. }) => {
+                self.try_range(&commit, Known::Some).await
+            }
+            tried => tried,
+        }
+    }
+}
+
+/// What is expected of the transfers of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// Each is seen for the first time, as in blocks that are read for the first time. One that was seen before is
+    /// refused, as [`StoreErrorKind::Exists`]: then the commit is tried again with care.
+    None,
+    /// Some were seen before.
+    Some,
+}
+
+impl PostgresStore {
+    async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
         let mut session = self.begin_keyed("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         let transfers: Vec<&Transfer> = commit.transfers.iter().collect();
         let CursorRecord { chain_id, tip, .. } = commit.cursor;
-        replace_transfers(&mut session, chain_id, &[], &transfers).await?;
+        match known {
+            Known::None => copy_transfers(&mut session, chain_id, &transfers).await?,
+            Known::Some => replace_transfers(&mut session, chain_id, &[], &transfers).await?,
+        }
         // Below finality nothing is compared block by block: the window starts anew at the span's end.
         let prune = sqlx::query("DELETE FROM block WHERE chain_id = $1")
             .bind(chain(chain_id).map_err(wrong(session.act))?);
@@ -226,7 +266,7 @@ fn distinct<'a>(
 async fn replace_transfers(
     session: &mut Session,
     chain_id: ChainId,
-    orphaned: &[B256],
+    orphaned: &[BlockRef],
     transfers: &[&Transfer],
 ) -> Result<(), StoreError> {
     if orphaned.is_empty() && transfers.is_empty() {
@@ -236,71 +276,83 @@ async fn replace_transfers(
     let chain_number = chain(chain_id).map_err(&wrong)?;
     let transfers = distinct(chain_id, transfers).map_err(&wrong)?;
     let columns = TransferColumns::of(&transfers).map_err(&wrong)?;
-    let orphaned_hashes: Vec<&[u8]> = orphaned.iter().map(B256::as_slice).collect();
+    if orphaned.is_empty() {
+        // Nearly always all of them are new, which the statement finds out as it writes them.
+        let given = u64::try_from(columns.ids.len()).unwrap_or(u64::MAX);
+        if record_transfers(session, RECORD_UNKNOWN, &columns).await? == given {
+            return Ok(());
+        }
+    }
+    let orphaned_hashes: Vec<&[u8]> = orphaned.iter().map(|left| left.hash.as_slice()).collect();
+    let orphaned_numbers: Vec<i64> = orphaned.iter().map(|left| height(left.number)).collect();
     let orphaned_chains = vec![chain_number; orphaned.len()];
     let lock = sqlx::query(LOCK_TRANSFERS)
         .bind(&columns.ids)
         .bind(&orphaned_chains)
+        .bind(&orphaned_numbers)
         .bind(&orphaned_hashes);
-    let locked = session.rows(lock).await?;
+    session.rows(lock).await?;
     if !orphaned.is_empty() {
-        let flip = sqlx::query(FLIP_ORPHANED).bind(&orphaned_chains).bind(&orphaned_hashes);
+        let flip = sqlx::query(FLIP_ORPHANED)
+            .bind(&orphaned_chains)
+            .bind(&orphaned_numbers)
+            .bind(&orphaned_hashes);
         session.run(flip).await?;
     }
-    let orphaned: HashSet<&B256> = orphaned.iter().collect();
-    let places: HashMap<&TransferId, (B256, i64)> = transfers
-        .iter()
-        .map(|(id, transfer)| (id, (transfer.block.hash, i64::from(transfer.log_index))))
-        .collect();
-    let mut moved_hashes: Vec<Vec<u8>> = Vec::new();
-    let mut moved_indexes: Vec<i64> = Vec::new();
-    let mut moved_ids: Vec<Vec<u8>> = Vec::new();
-    for row in &locked {
-        let place = place(Fields(row)).map_err(&wrong)?;
-        let is_elsewhere =
-            places.get(&place.id).is_some_and(|now| *now != (place.block_hash, place.log_index));
-        if place.canonical && is_elsewhere && !orphaned.contains(&place.block_hash) {
-            moved_hashes.push(place.block_hash.to_vec());
-            moved_indexes.push(place.log_index);
-            moved_ids.push(place.id.digest().to_vec());
-        }
-    }
-    if !moved_hashes.is_empty() {
-        let flip = sqlx::query(FLIP_MOVED)
-            .bind(vec![chain_number; moved_ids.len()])
-            .bind(&moved_hashes)
-            .bind(&moved_indexes)
-            .bind(&moved_ids);
-        session.run(flip).await?;
-    }
-    record_transfers(session, &columns).await
-}
-
-/// Where a transfer was last seen.
-struct Place {
-    id: TransferId,
-    block_hash: B256,
-    log_index: i64,
-    canonical: bool,
-}
-
-fn place(fields: Fields<'_>) -> Read<Place> {
-    Ok(Place {
-        id: fields.transfer_id("id")?,
-        block_hash: fields.hash("block_hash")?,
-        log_index: fields.get("log_index")?,
-        canonical: fields.get("canonical")?,
-    })
-}
-
-async fn record_transfers(
-    session: &mut Session,
-    columns: &TransferColumns<'_>,
-) -> Result<(), StoreError> {
     if columns.ids.is_empty() {
         return Ok(());
     }
-    let record = sqlx::query(RECORD_TRANSFERS)
+    let keep = sqlx::query(KEEP_FORMER)
+        .bind(&columns.ids)
+        .bind(&columns.block_hashes)
+        .bind(&columns.log_indexes);
+    session.run(keep).await?;
+    record_transfers(session, RECORD_TRANSFERS, &columns).await.map(drop)
+}
+
+async fn copy_transfers(
+    session: &mut Session,
+    chain_id: ChainId,
+    transfers: &[&Transfer],
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    let transfers = distinct(chain_id, transfers).map_err(&wrong)?;
+    if transfers.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Rows::new(&RECORD_NEW, transfers.len(), TRANSFER_BYTES);
+    for (id, Transfer { key, counterparty, base_units, block, log_index, reference }) in transfers {
+        let number = big("block number", block.number).map_err(&wrong)?;
+        rows.row()
+            .bytes(id.digest().as_slice())
+            .bigint(chain(key.chain_id).map_err(&wrong)?)
+            .bytes(key.tx_hash.as_slice())
+            .bytes(key.token.as_slice())
+            .bytes(key.treasury.as_slice())
+            .text(key.direction.as_str())
+            .bigint(i64::from(key.ordinal))
+            .bytes(counterparty.as_slice())
+            .units(*base_units)
+            .bigint(number)
+            .bytes(block.hash.as_slice())
+            .bigint(block.time.micros())
+            .bigint(i64::from(*log_index))
+            .boolean(reference.is_some())
+            .optional_bytes(
+                reference.flatten().map(|reference| reference.bytes().to_vec()).as_deref(),
+            )
+            .boolean(true);
+    }
+    session.copy(&RECORD_NEW, rows).await.map(drop)
+}
+
+/// Runs a statement that records transfers; how many rows it wrote.
+async fn record_transfers(
+    session: &mut Session,
+    statement: &'static str,
+    columns: &TransferColumns<'_>,
+) -> Result<u64, StoreError> {
+    let record = sqlx::query(statement)
         .bind(&columns.ids)
         .bind(&columns.chains)
         .bind(&columns.tx_hashes)
@@ -316,7 +368,7 @@ async fn record_transfers(
         .bind(&columns.log_indexes)
         .bind(&columns.references_read)
         .bind(&columns.references);
-    session.run(record).await.map(drop)
+    session.run(record).await
 }
 
 async fn record_blocks(

@@ -9,6 +9,7 @@ mod books;
 pub mod cluster;
 mod codec;
 mod columns;
+mod copy;
 mod error;
 mod follow;
 mod idempotency;

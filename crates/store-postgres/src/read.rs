@@ -62,7 +62,7 @@ const TRANSFERS_IN_TX: &str = concat!(
     transfer_columns!(),
     " FROM ",
     transfer_with_settlement!(),
-    " WHERE t.tx_hash = $3 AND",
+    " WHERE t.id BETWEEN $7 AND $8 AND t.tx_hash = $3 AND",
     transfer_page!("t.position + 0"),
 );
 
@@ -307,13 +307,17 @@ fn list(filter: &TransferFilter, page: Page) -> Statement<'static> {
     } else {
         TRANSFERS
     };
-    sqlx::query(statement)
+    let list = sqlx::query(statement)
         .bind(page.after.unwrap_or(i64::MAX))
         .bind(i64::from(page.limit))
         .bind(filter.tx_hash.map(|hash| hash.to_vec()))
         .bind(filter.order.map(|order| order.uuid()))
         .bind(filter.account.as_ref().map(|account| account.as_str().to_owned()))
-        .bind(filter.suspense_only)
+        .bind(filter.suspense_only);
+    match filter.tx_hash.as_ref().map(TransferId::range_of) {
+        Some(ids) => list.bind(ids.start().digest().to_vec()).bind(ids.end().digest().to_vec()),
+        None => list,
+    }
 }
 
 fn view(row: &PgRow) -> Read<TransferView> {

@@ -14,7 +14,10 @@ use sqlx::{
     query::Query,
 };
 
-use crate::error::failed;
+use crate::{
+    copy::{Copy, Rows},
+    error::failed,
+};
 
 /// A statement with its values bound.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -51,6 +54,15 @@ impl Session {
         self.round_trips.fetch_add(1, Ordering::Relaxed);
         let done = statement.execute(&mut *self.inner).await.map_err(failed(self.act))?;
         Ok(done.rows_affected())
+    }
+
+    /// Writes rows that are all new; how many they were.
+    pub(crate) async fn copy(&mut self, copy: &Copy, rows: Rows) -> Result<u64, StoreError> {
+        let failed = failed(self.act);
+        self.round_trips.fetch_add(2, Ordering::Relaxed);
+        let mut into = self.inner.copy_in_raw(copy.statement).await.map_err(&failed)?;
+        into.send(rows.end()).await.map_err(&failed)?;
+        into.finish().await.map_err(&failed)
     }
 
     /// Makes it last.

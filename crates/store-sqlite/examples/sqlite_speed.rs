@@ -1,6 +1,7 @@
 //! Measures catch-up, settling and the laws on a file of its own: `sqlite_speed [transfers] [batch] [commit] [prepared]`.
 //!
-//! A batch of zero stops before settling and leaves `prepared.db`, which a later run can begin with.
+//! A batch of zero stops after catching up. With a fourth argument, the first run leaves the prepared database there and
+//! stops; later runs begin with it.
 
 use std::{error::Error, fs, io::Write as _, sync::Arc, time::Instant};
 
@@ -127,18 +128,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir_in(".")?;
     let path = directory.path().join("speed.db");
     let prepared = arguments.next();
-    if let Some(prepared) = &prepared {
-        fs::copy(prepared, &path)?;
+    let found = prepared.as_ref().filter(|prepared| fs::exists(prepared).unwrap_or(false));
+    if let Some(found) = found {
+        fs::copy(found, &path)?;
     }
     let store = SqliteStore::open(&path, &SqliteOptions::default()).await?;
     store.migrate().await?;
-    if prepared.is_none() {
+    if found.is_none() {
         catch_up(&store, count, commit).await?;
-        order(&store, count).await?;
     }
     if batch == 0 {
+        return Ok(());
+    }
+    if found.is_none() {
+        order(&store, count).await?;
+    }
+    if let (Some(prepared), None) = (&prepared, found) {
         store.close().await;
-        fs::copy(&path, "prepared.db")?;
+        fs::copy(&path, prepared)?;
         return Ok(());
     }
     settle(&store, count, batch).await?;

@@ -6,6 +6,9 @@ use sqlx::error::DatabaseError;
 /// How both the database and the triggers that keep rows name a key that is taken.
 const TAKEN: &str = "UNIQUE constraint failed: ";
 
+/// The row that a range of blocks finds to be there already.
+pub(crate) const TRANSFER: &str = "transfer";
+
 /// Wraps a failure of the database with what was attempted.
 pub(crate) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::new(act, kind_of(error))
@@ -66,6 +69,7 @@ fn taken(key: &str, said: String) -> StoreErrorKind {
         "orders.id" | "orders.reference" => StoreErrorKind::Exists("order"),
         "orders.request_key" => StoreErrorKind::Exists("request key"),
         "quote.id" => StoreErrorKind::Exists("quote"),
+        "transfer.id" => StoreErrorKind::Exists(TRANSFER),
         "api_key.label" | "api_key.hash" => StoreErrorKind::Exists("key"),
         _ => StoreErrorKind::Refused(said),
     }

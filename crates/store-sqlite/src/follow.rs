@@ -15,10 +15,10 @@ use crate::{
     bulk::{Bulk, Row},
     codec::{Fields, Read, all},
     columns::{big, chain, height},
-    error::wrong,
+    error::{TRANSFER, wrong},
     session::{Session, hot},
     store::SqliteStore,
-    transfers::replace_transfers,
+    transfers::{Known, replace_transfers},
 };
 
 const CURSOR: &str = "SELECT chain_id, start_number, tip_number, tip_hash, tip_time, safe_number, finalized_number, \
@@ -82,17 +82,28 @@ impl FollowStore for SqliteStore {
         let transfers = commit.added.iter().flat_map(|block| &block.transfers);
         let chain_id = commit.cursor.chain_id;
         let seen = distinct(chain_id, transfers).map_err(wrong(session.act))?;
-        replace_transfers(&mut session, chain_id, &commit.orphaned, seen).await?;
+        replace_transfers(&mut session, chain_id, &commit.orphaned, seen, Known::Some).await?;
         record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
         session.commit().await
     }
 
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
+        match self.try_range(&commit, Known::None).await {
+            Err(StoreError { kind: StoreErrorKind::Exists(TRANSFER), .. }) => {
+                self.try_range(&commit, Known::Some).await
+            }
+            tried => tried,
+        }
+    }
+}
+
+impl SqliteStore {
+    async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
         let mut session = self.begin("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         let CursorRecord { chain_id, tip, .. } = commit.cursor;
         let seen = distinct(chain_id, &commit.transfers).map_err(wrong(session.act))?;
-        replace_transfers(&mut session, chain_id, &[], seen).await?;
+        replace_transfers(&mut session, chain_id, &[], seen, known).await?;
         // Below finality nothing is compared block by block: the window starts anew at the span's end.
         let chain_number = chain(chain_id).map_err(wrong(session.act))?;
         session.run(hot(PRUNE_WINDOW).bind(chain_number)).await?;

@@ -162,24 +162,14 @@ const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, be
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
      WHERE h.event_seq <> newest.seq";
 
-/// A canonical transfer has exactly one canonical observation, where its row says it is; another has none. No
-/// observation is canonical in a block of the window that is not.
-const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s (canonical: %s) has %s canonical observations, \
-         %s of them where it is', lower(hex(t.id)), t.canonical, COALESCE(o.observations, 0), \
-         COALESCE(o.in_place, 0)) AS broken \
-     FROM transfer t LEFT JOIN (\
-         SELECT o.transfer_id, COUNT(*) AS observations, COUNT(*) FILTER (WHERE o.chain_id = t.chain_id \
-             AND o.block_hash = t.block_hash AND o.log_index = t.log_index) AS in_place \
-         FROM observation o JOIN transfer t ON t.id = o.transfer_id \
-         WHERE o.canonical = 1 GROUP BY o.transfer_id) AS o \
-         ON o.transfer_id = t.id \
-     WHERE COALESCE(o.observations, 0) <> t.canonical OR COALESCE(o.in_place, 0) <> t.canonical \
-     UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', lower(hex(o.block_hash)), o.log_index) \
-     FROM observation o WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = o.transfer_id) \
-     UNION ALL SELECT FORMAT('observation %s/%s is canonical, its block is not', \
-         lower(hex(o.block_hash)), o.log_index) \
-     FROM observation o JOIN block b ON b.chain_id = o.chain_id AND b.hash = o.block_hash \
-     WHERE o.canonical = 1 AND b.canonical = 0";
+/// A transfer is canonical exactly when its block is, as far as the window tells; every observation is of a transfer.
+const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s is canonical: %s, its block: %s', lower(hex(t.id)), \
+         t.canonical, b.canonical) AS broken \
+     FROM block b JOIN transfer t \
+         ON t.chain_id = b.chain_id AND t.block_number = b.number AND t.block_hash = b.hash \
+     WHERE t.canonical <> b.canonical \
+     UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', lower(hex(f.block_hash)), f.log_index) \
+     FROM former_observation f WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = f.transfer_id)";
 
 /// What an order has received is the sum of what was settled for it in time.
 const ORDER_SUMS: &str = "SELECT 'order ' || lower(hex(id)) AS place, 'received' AS subject, 1 AS plus, \

@@ -74,7 +74,7 @@ const TRANSFERS_IN_TX: &str = concat!(
     settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
-    " WHERE t.tx_hash = ?3 AND",
+    " WHERE t.id BETWEEN ?7 AND ?8 AND t.tx_hash = ?3 AND",
     transfer_page!("+t.position"),
 );
 
@@ -321,13 +321,17 @@ fn list(filter: &TransferFilter, page: Page) -> Statement {
     } else {
         TRANSFERS
     };
-    hot(statement)
+    let list = hot(statement)
         .bind(page.after.unwrap_or(i64::MAX))
         .bind(i64::from(page.limit))
         .bind(filter.tx_hash.map(|hash| hash.to_vec()))
         .bind(filter.order.map(|order| order.uuid()))
         .bind(filter.account.as_ref().map(AccountId::to_string))
-        .bind(filter.suspense_only)
+        .bind(filter.suspense_only);
+    match filter.tx_hash.as_ref().map(TransferId::range_of) {
+        Some(ids) => list.bind(ids.start().digest().to_vec()).bind(ids.end().digest().to_vec()),
+        None => list,
+    }
 }
 
 fn view(row: &SqliteRow) -> Read<TransferView> {

@@ -1,18 +1,17 @@
-//! Transfers and their observations as the chain shows them.
+//! Transfers as the chain shows them, and where they were seen before.
 //!
 //! Never drops one: what leaves the chain is flipped, what comes back is flipped again. Those that exist
 //! already are told apart from new ones by reading, which is safe: until the commit nobody else writes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use inspay_ports::StoreError;
-use inspay_primitives::{B256, ChainId, Transfer, TransferId};
-use sqlx::sqlite::SqliteRow;
+use inspay_primitives::{BlockRef, ChainId, Transfer, TransferId};
 
 use crate::{
     bulk::{Bulk, Row},
-    codec::{Fields, Read},
-    columns::{big, chain, hex_list, units},
+    codec::Fields,
+    columns::{big, chain, height, hex_list, json_list, units},
     error::wrong,
     session::{Session, hot},
 };
@@ -20,23 +19,17 @@ use crate::{
 /// How many transfers are looked up by one statement.
 const LOOK_UP_MAX: usize = 2_000;
 
-/// Where transfers were last seen, of those that are known.
-const PLACES: &str = "SELECT t.id, t.block_hash, t.log_index, t.canonical FROM transfer t \
+/// Which transfers are known.
+const KNOWN: &str = "SELECT t.id FROM transfer t \
      WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)";
 
 /// Takes blocks off the chain.
 const FLIP_BLOCKS: &str = "UPDATE block SET canonical = 0 WHERE chain_id = ?1 AND canonical = 1 \
      AND hash IN (SELECT unhex(gone.value) FROM json_each(?2) AS gone)";
 
-/// Takes transfers off the chain that were last seen in blocks that leave it. Their observations come next.
-const FLIP_TRANSFERS: &str = "UPDATE transfer SET canonical = 0 \
-     WHERE id IN (SELECT o.transfer_id FROM observation o \
-         WHERE o.chain_id = ?1 AND o.canonical = 1 \
-         AND o.block_hash IN (SELECT unhex(gone.value) FROM json_each(?2) AS gone)) \
-     AND block_hash IN (SELECT unhex(gone.value) FROM json_each(?2) AS gone)";
-
-/// Takes back the observations in blocks that leave the chain.
-const FLIP_OBSERVATIONS: &str = "UPDATE observation SET canonical = 0 WHERE chain_id = ?1 AND canonical = 1 \
+/// Takes transfers off the chain that were last seen in blocks that leave it.
+const FLIP_TRANSFERS: &str = "UPDATE transfer SET canonical = 0 WHERE chain_id = ?1 AND canonical = 1 \
+     AND block_number IN (SELECT gone.value FROM json_each(?3) AS gone) \
      AND block_hash IN (SELECT unhex(gone.value) FROM json_each(?2) AS gone)";
 
 /// Records transfers that are seen for the first time.
@@ -47,11 +40,15 @@ const RECORD: Bulk = Bulk {
     after: "",
 };
 
-/// Records where they are seen.
-const OBSERVE: Bulk = Bulk {
-    before: "INSERT INTO observation (chain_id, block_hash, log_index, transfer_id, canonical) VALUES ",
-    columns: 5,
-    after: "",
+/// Keeps where known transfers were seen, if they are now seen elsewhere.
+const KEEP_FORMER: Bulk = Bulk {
+    before: "WITH seen (id, block_hash, log_index) AS (VALUES ",
+    columns: 3,
+    after: ") INSERT INTO former_observation (transfer_id, block_hash, log_index) \
+         SELECT t.id, t.block_hash, t.log_index FROM seen CROSS JOIN transfer t ON t.id = seen.id \
+         WHERE (t.block_hash <> seen.block_hash OR t.log_index <> seen.log_index) \
+         AND NOT EXISTS (SELECT 1 FROM former_observation f WHERE f.transfer_id = t.id \
+             AND f.block_hash = t.block_hash AND f.log_index = t.log_index)",
 };
 
 /// Moves known transfers to where they are seen now. A reference that was read once stays read: it is a fact of
@@ -68,118 +65,67 @@ const RELOCATE: Bulk = Bulk {
          FROM seen WHERE transfer.id = seen.id",
 };
 
-/// Takes back observations of transfers that are now seen elsewhere though their block did not leave.
-const FLIP_MOVED: Bulk = Bulk {
-    before: "WITH moved (chain_id, block_hash, log_index, transfer_id) AS (VALUES ",
-    columns: 4,
-    after: ") UPDATE observation SET canonical = 0 FROM moved \
-         WHERE observation.chain_id = moved.chain_id AND observation.block_hash = moved.block_hash \
-         AND observation.log_index = moved.log_index AND observation.transfer_id = moved.transfer_id",
-};
-
-/// Brings back observations that were made before.
-const SEEN_BEFORE: Bulk = Bulk {
-    before: "WITH seen (chain_id, block_hash, log_index, transfer_id) AS (VALUES ",
-    columns: 4,
-    after: ") UPDATE observation SET canonical = 1 FROM seen \
-         WHERE observation.chain_id = seen.chain_id AND observation.block_hash = seen.block_hash \
-         AND observation.log_index = seen.log_index AND observation.transfer_id = seen.transfer_id",
-};
-
-/// Records new observations of known transfers.
-const SEEN_ELSEWHERE: Bulk = Bulk {
-    before: "WITH seen (chain_id, block_hash, log_index, transfer_id) AS (VALUES ",
-    columns: 4,
-    after: ") INSERT INTO observation (chain_id, block_hash, log_index, transfer_id, canonical) \
-         SELECT seen.chain_id, seen.block_hash, seen.log_index, seen.transfer_id, 1 FROM seen \
-         WHERE NOT EXISTS (SELECT 1 FROM observation o \
-             WHERE o.chain_id = seen.chain_id AND o.block_hash = seen.block_hash \
-             AND o.log_index = seen.log_index AND o.transfer_id = seen.transfer_id)",
-};
+/// What is expected of transfers that are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Each is seen for the first time, as in blocks that are read for the first time. One that was seen before is
+    /// refused, as [`inspay_ports::StoreErrorKind::Exists`]: then the commit is tried again with care.
+    None,
+    /// Some were seen before.
+    Some,
+}
 
 /// Flips what the orphaned blocks held and records what is seen, each transfer given once.
 pub(crate) async fn replace_transfers(
     session: &mut Session,
     chain_id: ChainId,
-    orphaned: &[B256],
+    orphaned: &[BlockRef],
     seen: Vec<(TransferId, &Transfer)>,
+    known: Known,
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
     let chain_number = chain(chain_id).map_err(&wrong)?;
-    let places = places(session, &seen).await?;
     if !orphaned.is_empty() {
         flip_orphaned(session, chain_number, orphaned).await?;
     }
-    let mut new = Vec::with_capacity(seen.len());
-    let (mut known, mut moved) = (Vec::new(), Vec::new());
-    let orphaned: HashSet<&B256> = orphaned.iter().collect();
+    let known_ids = match known {
+        Known::None => HashSet::new(),
+        Known::Some => known_among(session, &seen).await?,
+    };
+    let (mut new, mut again) = (Vec::with_capacity(seen.len()), Vec::new());
     for (id, transfer) in seen {
         let number = big("block number", transfer.block.number).map_err(&wrong)?;
         let row = Seen { chain_id: chain_number, number, id, transfer };
-        let Some(place) = places.get(&row.id) else {
-            new.push(row);
-            continue;
-        };
-        let is_elsewhere = (place.block_hash, place.log_index)
-            != (transfer.block.hash, i64::from(transfer.log_index));
-        if place.canonical && is_elsewhere && !orphaned.contains(&place.block_hash) {
-            moved.push((chain_number, *place));
-        }
-        known.push(row);
+        if known_ids.contains(&row.id) { again.push(row) } else { new.push(row) }
     }
     session.bulk(&RECORD, &new, Seen::record).await?;
-    session.bulk(&OBSERVE, &new, Seen::observe).await?;
-    session.bulk(&FLIP_MOVED, &moved, locate_old).await?;
-    session.bulk(&RELOCATE, &known, Seen::relocate).await?;
-    session.bulk(&SEEN_BEFORE, &known, Seen::locate).await?;
-    session.bulk(&SEEN_ELSEWHERE, &known, Seen::locate).await.map(drop)
+    session.bulk(&KEEP_FORMER, &again, Seen::locate).await?;
+    session.bulk(&RELOCATE, &again, Seen::relocate).await.map(drop)
 }
 
-/// Where a transfer was last seen.
-#[derive(Clone, Copy)]
-struct Place {
-    id: TransferId,
-    block_hash: B256,
-    log_index: i64,
-    canonical: bool,
-}
-
-fn place(row: &SqliteRow) -> Read<(TransferId, Place)> {
-    let fields = Fields(row);
-    let id = fields.transfer_id("id")?;
-    let (block_hash, log_index) = (fields.hash("block_hash")?, fields.get("log_index")?);
-    Ok((id, Place { id, block_hash, log_index, canonical: fields.get("canonical")? }))
-}
-
-async fn places(
+async fn known_among(
     session: &mut Session,
     seen: &[(TransferId, &Transfer)],
-) -> Result<HashMap<TransferId, Place>, StoreError> {
-    let mut places = HashMap::new();
+) -> Result<HashSet<TransferId>, StoreError> {
+    let mut known = HashSet::new();
     for wanted in seen.chunks(LOOK_UP_MAX) {
         let ids = hex_list(wanted.iter().map(|(id, _)| id.digest()));
-        places.extend(session.read_all(hot(PLACES).bind(ids), place).await?);
+        let found = session.read_all(hot(KNOWN).bind(ids), |row| Fields(row).transfer_id("id"));
+        known.extend(found.await?);
     }
-    Ok(places)
+    Ok(known)
 }
 
 async fn flip_orphaned(
     session: &mut Session,
     chain_number: i64,
-    orphaned: &[B256],
+    orphaned: &[BlockRef],
 ) -> Result<(), StoreError> {
-    let gone = hex_list(orphaned);
-    for flip in [FLIP_BLOCKS, FLIP_TRANSFERS, FLIP_OBSERVATIONS] {
-        session.run(hot(flip).bind(chain_number).bind(gone.clone())).await?;
-    }
-    Ok(())
-}
-
-fn locate_old((chain_number, place): &(i64, Place), row: &mut Row) {
-    row.put(*chain_number)
-        .put(place.block_hash.as_slice())
-        .put(place.log_index)
-        .put(place.id.digest().as_slice());
+    let hashes = hex_list(orphaned.iter().map(|left| left.hash));
+    let numbers = json_list(orphaned.iter().map(|left| height(left.number).into()).collect());
+    session.run(hot(FLIP_BLOCKS).bind(chain_number).bind(hashes.clone())).await?;
+    let flip = hot(FLIP_TRANSFERS).bind(chain_number).bind(hashes).bind(numbers);
+    session.run(flip).await.map(drop)
 }
 
 /// A transfer to record, with what must fit its columns.
@@ -211,16 +157,10 @@ impl Seen<'_> {
             .put(true);
     }
 
-    fn observe(&self, row: &mut Row) {
-        self.locate(row);
-        row.put(true);
-    }
-
     fn locate(&self, row: &mut Row) {
-        row.put(self.chain_id)
+        row.put(self.id.digest().as_slice())
             .put(self.transfer.block.hash.as_slice())
-            .put(i64::from(self.transfer.log_index))
-            .put(self.id.digest().as_slice());
+            .put(i64::from(self.transfer.log_index));
     }
 
     fn relocate(&self, row: &mut Row) {

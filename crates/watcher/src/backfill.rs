@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     error::FollowError,
-    follow::{Follow, Idle},
+    follow::{Fact, Follow, Idle, Next},
     follower::{Follower, Stepped},
 };
 
@@ -51,6 +51,9 @@ impl Follower {
         self.ask_tags_if_due();
         self.take_tags(true).await?;
         let to = to.min(self.follow.finalized_below(head.block.number));
+        if self.follow.next() == Next::Head {
+            self.follow.learn(Fact::Head(head))?;
+        }
         let from = from.max(self.follow.start_number());
         let mut report =
             BackfillReport { blocks: None, transfers: 0, audit: Stepped::Idle(Idle::AtHead) };

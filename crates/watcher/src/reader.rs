@@ -59,7 +59,8 @@ impl RangeReader {
             by_receipts: Vec::new(),
             next: from,
             to,
-            transfers_max: usize::try_from(settings.answer_transfers).unwrap_or(usize::MAX),
+            // Half of what may be held: the other half is read meanwhile.
+            transfers_max: usize::try_from(settings.transfers_in_flight / 2).unwrap_or(usize::MAX),
         }
     }
 

@@ -67,14 +67,14 @@ impl Window {
         self.block_at(number).map(|block| block.hash)
     }
 
-    /// Hashes of the blocks above `ancestor`, newest first; of all blocks, if there is none.
+    /// The blocks above `ancestor`, newest first; of all blocks, if there is none.
     #[must_use]
-    pub fn hashes_above(&self, ancestor: Option<u64>) -> Vec<B256> {
+    pub fn blocks_above(&self, ancestor: Option<u64>) -> Vec<BlockRef> {
         self.blocks
             .iter()
             .rev()
             .take_while(|held| ancestor.is_none_or(|number| held.block.number > number))
-            .map(|held| held.block.hash)
+            .map(|held| held.block)
             .collect()
     }
 
@@ -137,8 +137,8 @@ mod tests {
     fn a_branch_replaces_what_stands_above_its_ancestor() {
         let stored: Vec<_> = [1, 2, 3, 4].map(|number| held(number, 1)).to_vec();
         let mut window = Window::restore(&stored, held(4, 1).block);
-        assert_eq!(window.hashes_above(Some(2)), [held(4, 1).block.hash, held(3, 1).block.hash]);
-        assert_eq!(window.hashes_above(None).len(), 4);
+        assert_eq!(window.blocks_above(Some(2)), [held(4, 1).block, held(3, 1).block]);
+        assert_eq!(window.blocks_above(None).len(), 4);
         window.replace_above(Some(2), [held(3, 2)]);
         assert_eq!(window.hash_at(3), Some(held(3, 2).block.hash));
         assert_eq!(window.hash_at(4), None);

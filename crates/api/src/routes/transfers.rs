@@ -123,7 +123,7 @@ pub(crate) async fn list(
 /// One transfer, with why it is where it is.
 #[utoipa::path(get, path = "/v1/transfers/{transfer}", tag = "transfers", operation_id = "get_transfer",
     params(("transfer" = String, Path, description = "Its id.",
-        example = "trf_978731f473e3f2c64e9c4bbd94f4facc9bc865ad1b59cfd01ab9afd15e90668a")),
+        example = "trf_010101010101010101010101010101019bc865ad1b59cfd01ab9afd15e90668a")),
     responses((status = 200, description = "The transfer.", body = TransferBody)))]
 pub(crate) async fn get(
     State(state): State<ApiState>,

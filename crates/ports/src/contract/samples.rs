@@ -224,7 +224,7 @@ impl Follower {
         let tip = newest.or(self.cursor.map(|cursor| cursor.tip)).expect("a tip");
         BlocksCommit {
             expected_revision: self.cursor.map(|cursor| cursor.revision),
-            orphaned: orphaned.iter().rev().map(|block| block.hash).collect(),
+            orphaned: orphaned.iter().rev().copied().collect(),
             added,
             cursor: self.cursor_at(tip, !orphaned.is_empty()),
             window_from: self.window_from,

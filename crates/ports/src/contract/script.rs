@@ -209,7 +209,7 @@ impl Script {
         let window_from = tip.number.saturating_sub(WINDOW_BLOCKS);
         let commit = BlocksCommit {
             expected_revision: self.cursor.map(|cursor| cursor.revision),
-            orphaned: orphaned.iter().rev().map(|applied| applied.block.hash).collect(),
+            orphaned: orphaned.iter().rev().map(|applied| applied.block).collect(),
             added,
             cursor,
             window_from,

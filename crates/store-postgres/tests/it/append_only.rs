@@ -5,7 +5,8 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use crate::world::World;
 
 /// Tables no row of which ever changes.
-const FROZEN: [(&str, &str); 10] = [
+const FROZEN: [(&str, &str); 11] = [
+    ("former_observation", "log_index = log_index"),
     ("account", "created_at = created_at"),
     ("quote", "body = body"),
     ("rate_sample", "rate = rate"),
@@ -19,12 +20,10 @@ const FROZEN: [(&str, &str); 10] = [
 ];
 
 /// Tables whose rows move on in some columns: one of those that never do.
-const KEYED: [(&str, &str); 12] = [
+const KEYED: [(&str, &str); 10] = [
     ("transfer", "tx_hash = tx_hash"),
     ("transfer", "treasury = treasury"),
     ("transfer", "ordinal = ordinal"),
-    ("observation", "block_hash = block_hash"),
-    ("observation", "transfer_id = transfer_id"),
     ("orders", "due_base_units = due_base_units"),
     ("orders", "account = account"),
     ("orders", "rate = rate"),
@@ -40,7 +39,7 @@ const KEPT: [&str; 14] = [
     "orders",
     "rate_sample",
     "transfer",
-    "observation",
+    "former_observation",
     "operation",
     "entry",
     "posting",

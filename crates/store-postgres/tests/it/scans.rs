@@ -31,7 +31,7 @@ const LARGE: [&str; 14] = [
     "entry",
     "event",
     "lot",
-    "observation",
+    "former_observation",
     "operation",
     "orders",
     "posting",

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::world::{World, texts};
 
 /// Tables no row of which ever changes.
-const FROZEN: [&str; 9] = [
+const FROZEN: [&str; 10] = [
     "account",
     "quote",
     "rate_sample",
@@ -15,10 +15,11 @@ const FROZEN: [&str; 9] = [
     "settlement",
     "reversal",
     "event",
+    "former_observation",
 ];
 
 /// Tables whose rows move on in some columns, with those columns.
-const KEYED: [(&str, &[&str]); 5] = [
+const KEYED: [(&str, &[&str]); 4] = [
     (
         "transfer",
         &[
@@ -35,7 +36,6 @@ const KEYED: [(&str, &[&str]); 5] = [
             "settled_block_hash",
         ],
     ),
-    ("observation", &["canonical"]),
     ("orders", &["state", "received_base_units", "credited", "closed", "slot_held"]),
     ("book_account", &["debits", "credits"]),
     ("lot", &["credits_left"]),

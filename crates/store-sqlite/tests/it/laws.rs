@@ -166,12 +166,10 @@ async fn a_gap_between_events_is_found() {
 #[tokio::test]
 async fn a_transfer_that_is_not_where_it_was_seen_is_found() {
     let ways = [
-        "UPDATE observation SET canonical = 1 - canonical WHERE log_index = 0",
         "UPDATE transfer SET canonical = 0 WHERE direction = 'out'",
-        "UPDATE transfer SET log_index = 9 WHERE direction = 'out'",
-        "DELETE FROM observation WHERE log_index = 3",
-        "DELETE FROM transfer WHERE direction = 'out'",
         "UPDATE block SET canonical = 0 WHERE number = 1",
+        "DELETE FROM transfer WHERE id IN (SELECT transfer_id FROM former_observation)",
+        "UPDATE former_observation SET transfer_id = zeroblob(32)",
     ];
     finds("observations_agree", &ways).await;
 }

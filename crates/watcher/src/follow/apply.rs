@@ -64,7 +64,7 @@ impl Follow {
             return Err(Disagreement::BranchInPart { number: last });
         };
         let ancestor = ancestor.map(|block| block.number);
-        let orphaned = self.window.hashes_above(ancestor);
+        let orphaned = self.window.blocks_above(ancestor);
         if !orphaned.is_empty() {
             self.seen.branch_left(ancestor.unwrap_or(0));
         }

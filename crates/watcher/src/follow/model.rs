@@ -188,8 +188,13 @@ fn commit(follow: &mut Follow, kept: &mut Kept) {
     kept.check_cursor(commit.expected_revision, &commit.cursor, commit.orphaned.len());
     let finalized = kept.cursor.map_or(0, |cursor| cursor.tags.finalized_number);
     let mut newest = kept.cursor.map_or(0, |cursor| cursor.tip.number);
-    for hash in &commit.orphaned {
-        assert_eq!(kept.canonical.remove(&newest), Some(*hash), "newest first, all of them ours");
+    for block in &commit.orphaned {
+        assert_eq!(block.number, newest);
+        assert_eq!(
+            kept.canonical.remove(&newest),
+            Some(block.hash),
+            "newest first, all of them ours"
+        );
         assert!(newest > finalized || kept.cursor.is_none());
         kept.window.remove(&newest);
         newest = newest.saturating_sub(1);

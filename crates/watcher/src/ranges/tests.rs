@@ -98,7 +98,11 @@ impl Endpoint {
 }
 
 fn settings() -> RangeSettings {
-    RangeSettings::default()
+    RangeSettings {
+        answer_transfers: 8_000,
+        transfers_in_flight: 16_000,
+        ..RangeSettings::default()
+    }
 }
 
 /// A quarter of the blocks is empty, some hold many.

@@ -1,7 +1,7 @@
 //! Latency: from a mined block to the balance over HTTP, beside a bare subscriber that commits one row.
 
 use std::{
-    path::Path,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -15,14 +15,16 @@ use inspay_it::{ChainText, Gateway, pay, settings_text};
 use inspay_primitives::{Address, U256};
 use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::{
-    Problem,
-    figures::{median, millis, percentile_99, ratio, say},
+    Problem, Scale,
+    figures::{median, percentile_99},
+    report::{Quantity, Report},
+    stores::folder,
 };
 
-const PAYMENTS: usize = 200;
+const PAYMENTS: u64 = 200;
 /// The sides take turns of this many.
 const TURN: usize = 25;
 /// Where the bare side is paid: nobody follows it but the subscriber.
@@ -33,9 +35,8 @@ async fn subscriber(
     ws_url: String,
     http_url: String,
     token: Address,
-    file: std::path::PathBuf,
+    file: PathBuf,
     told: mpsc::Sender<Instant>,
-    ready: oneshot::Sender<()>,
 ) -> Result<(), Problem> {
     let blocks = ProviderBuilder::new().connect_ws(WsConnect::new(ws_url)).await?;
     let reader = ProviderBuilder::new().connect_http(http_url.parse()?);
@@ -49,7 +50,6 @@ async fn subscriber(
         .execute(&mut rows)
         .await?;
     let mut heads = blocks.subscribe_blocks().await?.into_stream();
-    ready.send(()).map_err(|()| "nobody waits for the subscriber")?;
     while let Some(head) = heads.next().await {
         let filter = Filter::new()
             .at_block_hash(head.hash)
@@ -109,54 +109,45 @@ async fn our_turn(
 }
 
 /// Measures both sides in turns.
-pub(crate) async fn measure() -> Result<(), Problem> {
+pub(crate) async fn measure(scale: Scale) -> Result<Report, Problem> {
     let options = AnvilOptions { slots_in_an_epoch: 32, ..AnvilOptions::default() };
     let chain = Devchain::start(options).await?;
     let text = ChainText { confirmations: 1, ..ChainText::default() };
     let mut gateway = Gateway::start(&settings_text(chain.deployment(), text), None).await;
-    let mut orders = Vec::with_capacity(PAYMENTS);
-    for index in 0..PAYMENTS {
+    let payments = scale.of(PAYMENTS);
+    let mut orders = Vec::new();
+    for index in 0..payments {
         let account = format!("buyer-{index}");
         let order = gateway.order(&account, "USDT").await;
         orders.push((account, order));
     }
-    let beside = std::env::current_exe()?;
-    let folder = tempfile::tempdir_in(beside.parent().unwrap_or_else(|| Path::new(".")))?;
+    let folder = folder()?;
     let place = chain.deployment().clone();
     let (sender, mut seen) = mpsc::channel(1);
     let file = folder.path().join("bare.db");
-    let (subscribed, is_subscribed) = oneshot::channel();
-    let running = tokio::spawn(subscriber(
-        place.ws_url,
-        place.http_url,
-        place.usdt,
-        file,
-        sender,
-        subscribed,
-    ));
-    // A block that is mined before the subscription stands would be waited for in vain.
-    is_subscribed.await?;
+    let running = tokio::spawn(subscriber(place.ws_url, place.http_url, place.usdt, file, sender));
     chain.set_automine(false).await?;
+    let mut report = Report::new(
+        "latency",
+        format!(
+            "From the call that mines a block to the balance over HTTP, {payments} payments at policy depth 1 on \
+             SQLite with a WebSocket, in turns of {TURN} with a bare subscriber that commits one row."
+        ),
+    );
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for turn in orders.chunks(TURN) {
         bare_turn(&chain, &mut seen, &mut bare).await?;
         our_turn(&chain, &gateway, turn, &mut ours).await?;
     }
     running.abort();
-    say(&format!(
-        "latency: {PAYMENTS} payments at depth 1, from the call that mines the block, in turns of {TURN}"
-    ));
     let (floor, balance) = (median(bare.clone()), median(ours.clone()));
-    say(&format!(
-        "  bare subscriber, one row committed: median {}, 99th percentile {}",
-        millis(floor),
-        millis(percentile_99(bare))
-    ));
-    say(&format!(
-        "  balance over HTTP: median {}, 99th percentile {}, {} times the floor's median (goal 3.00)",
-        millis(balance),
-        millis(percentile_99(ours)),
-        ratio(balance, floor)
-    ));
-    Ok(())
+    report.add("bare subscriber, median", Quantity::Time(floor));
+    report.add("bare subscriber, 99th percentile", Quantity::Time(percentile_99(bare)));
+    report.add("balance over HTTP, median", Quantity::Time(balance));
+    report.add("balance over HTTP, 99th percentile", Quantity::Time(percentile_99(ours)));
+    let ratio = Quantity::time_ratio(balance, floor);
+    report.add_goal("median, times the subscriber's", ratio, Quantity::Ratio(300));
+    gateway.must_reconcile().await;
+    gateway.kill().await;
+    Ok(report)
 }

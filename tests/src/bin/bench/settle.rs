@@ -1,10 +1,6 @@
 //! Settlement: confirmed transfers into entries, lots, orders and events, beside a bare insert of as many rows.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -17,15 +13,17 @@ use inspay_ports::{
 use inspay_primitives::{
     ConfirmationPolicy, ConfirmationRule, ManualClock, OrderTerms, Transfer, U256,
 };
+use inspay_quoting::{RateSample, SourceKind};
 use inspay_settlement::{
     AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker, WorkerSettings,
 };
-use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, QueryBuilder, SqliteConnection};
+use serde_json::{Value, json};
 
 use crate::{
-    Problem,
-    figures::{answer, child as run_child, mib, millis, number, peak_kib, per_second, ratio, say},
+    Problem, Scale,
+    figures::{answer, child as run_child, micros, number, peak_kib, time},
+    floor::{self, Keys},
+    report::{Quantity, Report},
     stores::{Databases, KINDS, open},
 };
 
@@ -33,12 +31,7 @@ const TRANSFERS: u64 = 100_000;
 /// Few enough blocks that all lie before the orders' deadline.
 const PER_BLOCK: u64 = 500;
 const COMMIT: u64 = 5_000;
-/// Tables that settling adds rows to.
-const ADDED: [&str; 6] = ["operation", "entry", "posting", "lot", "settlement", "event"];
-/// Rows of one commit of the floor: about what a batch of ours writes.
-const FLOOR_COMMIT_ROWS: u64 = 30_000;
-/// Rows of one statement of the floor; five values each stay below SQLite's limit of bound values.
-const FLOOR_STATEMENT_ROWS: u64 = 1_000;
+const ACCOUNTS: u64 = 1_000;
 
 #[derive(Debug)]
 struct WriterBooks(LedgerWriter);
@@ -64,7 +57,7 @@ fn transfer(number: u64) -> Result<Transfer, Problem> {
 fn terms(number: u64) -> OrderTerms {
     OrderTerms {
         due_base_units: U256::from(5_000_000 + number),
-        account: samples::account(number % 1_000),
+        account: samples::account(number % ACCOUNTS),
         ..samples::terms(number)
     }
 }
@@ -88,6 +81,18 @@ async fn prepare(store: &Arc<dyn Store>, count: u64) -> Result<(), Problem> {
         store.commit_range(RangeCommit { expected_revision: revision, transfers, cursor }).await?;
         revision = Some(next);
     }
+    // A rate a minute, as the gateway keeps them.
+    let rates = (0..=count / PER_BLOCK / 5).map(|minute| {
+        let sample = RateSample {
+            source: "feed".to_owned(),
+            kind: SourceKind::Feed,
+            rate: "1.0003".parse()?,
+            observed_at: samples::block_time(minute * 5),
+            valid_until: None,
+        };
+        Ok((samples::usdt(), sample))
+    });
+    store.save_rates(rates.collect::<Result<_, Problem>>()?).await?;
     stream::iter(0..count)
         .map(|number| store.create_order(NewOrder { terms: terms(number), request_key: None }))
         .buffer_unordered(8)
@@ -126,143 +131,84 @@ fn worker(store: &Arc<dyn Store>) -> Result<SettlementWorker, Problem> {
 pub(crate) async fn child(database: &str, count: &str) -> Result<(), Problem> {
     let count: u64 = count.parse()?;
     let store = open(database).await?;
+    let begun = Instant::now();
     prepare(&store, count).await?;
+    let prepared_in = begun.elapsed();
+    floor::level(database).await?;
     let worker = worker(&store)?;
     let before_kib = peak_kib();
     let started = Instant::now();
-    let mut settled = 0;
+    let (mut settled, mut steps) = (0, 0);
     while settled < count {
         let report = worker.step().await?;
         if report.settled == 0 {
             return Err(format!("only {settled} of {count} were settled: {report:?}").into());
         }
         settled += u64::try_from(report.settled)?;
+        steps += 1;
     }
     let took = started.elapsed();
     let after_kib = peak_kib();
-    let broken = store.broken_laws().await?;
-    if let Some(law) = broken.first() {
-        return Err(format!("{}: {}", law.law, law.row).into());
+    let paid = floor::paid_orders(database).await?;
+    if (settled, paid) != (count, count) {
+        return Err(format!("{settled} of {count} were settled and {paid} orders paid").into());
     }
-    let (rows, floor) = floor(database, count).await?;
+    if let Some(broken) = store.broken_laws().await?.first() {
+        return Err(format!("{}: {}", broken.law, broken.row).into());
+    }
+    let floor = floor::measure(database, steps, Keys::Primary).await?;
+    let keyless = floor::measure(database, steps, Keys::None).await?;
     answer(&json!({
-        "settled": settled,
-        "micros": u64::try_from(took.as_micros())?,
+        "micros": micros(took)?,
+        "prepared_micros": micros(prepared_in)?,
+        "steps": steps,
         "prepared_kib": before_kib,
         "peak_kib": after_kib,
-        "rows": rows,
-        "floor_micros": u64::try_from(floor.as_micros())?,
+        "rows": floor.rows,
+        "floor_micros": micros(floor.took)?,
+        "keyless_micros": micros(keyless.took)?,
     }))
 }
 
-/// Counts what settling wrote, one row for each updated order and transfer too, and inserts as many.
-async fn floor(database: &str, count: u64) -> Result<(u64, Duration), Problem> {
-    if let Some(path) = database.strip_prefix("sqlite:") {
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(path)
-            .journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            .synchronous(sqlx::sqlite::SqliteSynchronous::Full);
-        let mut connection = SqliteConnection::connect_with(&options).await?;
-        let mut rows = 2 * count;
-        for table in ADDED {
-            let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-            let added: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
-            rows += u64::try_from(added)?;
-        }
-        let table = "CREATE TABLE bare (n INTEGER PRIMARY KEY, hash BLOB NOT NULL, units TEXT NOT NULL, \
-             kind TEXT NOT NULL, at INTEGER NOT NULL) STRICT";
-        sqlx::query(table).execute(&mut connection).await?;
-        return Ok((rows, bare_sqlite(&mut connection, rows).await?));
-    }
-    let mut connection = PgConnection::connect(database).await?;
-    let mut rows = 2 * count;
-    for table in ADDED {
-        let sql = AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
-        let added: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
-        rows += u64::try_from(added)?;
-    }
-    let table = "CREATE TABLE bare (n BIGINT PRIMARY KEY, hash BYTEA NOT NULL, units NUMERIC(78,0) NOT NULL, \
-         kind TEXT NOT NULL, at BIGINT NOT NULL)";
-    sqlx::query(table).execute(&mut connection).await?;
-    Ok((rows, bare_postgres(&mut connection, rows).await?))
-}
-
-fn hash(n: u64) -> Vec<u8> {
-    samples::digest("bare", n).to_vec()
-}
-
-async fn bare_sqlite(connection: &mut SqliteConnection, rows: u64) -> Result<Duration, Problem> {
-    let started = Instant::now();
-    for commit in (0..rows).step_by(usize::try_from(FLOOR_COMMIT_ROWS)?) {
-        let mut open = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let end = (commit + FLOOR_COMMIT_ROWS).min(rows);
-        for first in (commit..end).step_by(usize::try_from(FLOOR_STATEMENT_ROWS)?) {
-            let numbers = first..(first + FLOOR_STATEMENT_ROWS).min(end);
-            let mut insert = QueryBuilder::new("INSERT INTO bare (n, hash, units, kind, at) ");
-            insert.push_values(numbers, |mut row, n| {
-                row.push_bind(i64::try_from(n).unwrap_or(i64::MAX))
-                    .push_bind(hash(n))
-                    .push_bind(format!("{n:078}"))
-                    .push_bind("settle")
-                    .push_bind(1_i64);
-            });
-            insert.build().execute(&mut *open).await?;
-        }
-        open.commit().await?;
-    }
-    Ok(started.elapsed())
-}
-
-async fn bare_postgres(connection: &mut PgConnection, rows: u64) -> Result<Duration, Problem> {
-    let started = Instant::now();
-    for commit in (0..rows).step_by(usize::try_from(FLOOR_COMMIT_ROWS)?) {
-        let end = (commit + FLOOR_COMMIT_ROWS).min(rows);
-        let numbers: Vec<i64> = (commit..end).map(i64::try_from).collect::<Result<_, _>>()?;
-        let hashes: Vec<Vec<u8>> = (commit..end).map(hash).collect();
-        let units: Vec<String> = (commit..end).map(|n| n.to_string()).collect();
-        let kinds = vec!["settle"; numbers.len()];
-        let times = vec![1_i64; numbers.len()];
-        let insert = "INSERT INTO bare SELECT n, hash, units::numeric, kind, at FROM \
-             UNNEST($1::bigint[], $2::bytea[], $3::text[], $4::text[], $5::bigint[]) AS row(n, hash, units, kind, at)";
-        sqlx::query(insert)
-            .bind(numbers)
-            .bind(hashes)
-            .bind(units)
-            .bind(kinds)
-            .bind(times)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(started.elapsed())
+async fn run_one(databases: &mut Databases, kind: &str, count: u64) -> Result<Value, Problem> {
+    let database = databases.fresh(kind).await?;
+    let told = run_child(&["child-settle", &database, &count.to_string()]).await;
+    databases.remove(&database).await?;
+    told
 }
 
 /// Measures both stores, at the full number and at a quarter.
-pub(crate) async fn measure() -> Result<(), Problem> {
+pub(crate) async fn measure(scale: Scale) -> Result<Report, Problem> {
     let mut databases = Databases::start().await?;
-    say(&format!(
-        "settlement: {TRANSFERS} confirmed transfers, each with its order, entry, lot and event"
-    ));
+    let count = scale.of(TRANSFERS);
+    let mut report = Report::new(
+        "settlement",
+        format!(
+            "Settlement of {count} confirmed transfers, each with its order, entry, lot and event. The floor \
+             inserts the same rows, and each changed row once more, into plain tables of the same database \
+             with nothing but their primary keys, as many in a commit."
+        ),
+    );
     for kind in KINDS {
-        let whole = databases.fresh(kind).await?;
-        let told = run_child(&["child-settle", &whole, &TRANSFERS.to_string()]).await?;
-        let part = databases.fresh(kind).await?;
-        let smaller = run_child(&["child-settle", &part, &(TRANSFERS / 4).to_string()]).await?;
-        let took = Duration::from_micros(number(&told, "micros")?);
-        let floor = Duration::from_micros(number(&told, "floor_micros")?);
-        say(&format!(
-            "  {kind}: {}, {} settled/s, {} times a bare insert of {} rows, {} (goal 3.00)",
-            millis(took),
-            per_second(TRANSFERS, took),
-            ratio(took, floor),
-            number(&told, "rows")?,
-            millis(floor),
-        ));
-        say(&format!(
-            "    peak memory {} ({} before settling), with a quarter of the transfers {}",
-            mib(number(&told, "peak_kib")?),
-            mib(number(&told, "prepared_kib")?),
-            mib(number(&smaller, "peak_kib")?)
-        ));
+        let smaller = run_one(&mut databases, kind, count / 4).await?;
+        let told = run_one(&mut databases, kind, count).await?;
+        let (took, floor) = (time(&told, "micros")?, time(&told, "floor_micros")?);
+        let rows = number(&told, "rows")?;
+        let floor_name = format!("{kind}: bare insert of {rows} rows in {} commits", told["steps"]);
+        report.add(floor_name, Quantity::Time(floor));
+        let keyless = time(&told, "keyless_micros")?;
+        report.add(format!("{kind}: the same without any key"), Quantity::Time(keyless));
+        report.add(format!("{kind}: all settled"), Quantity::Time(took));
+        report.add(format!("{kind}: settled"), Quantity::rate(count, took));
+        let ratio = Quantity::time_ratio(took, floor);
+        report.add_goal(format!("{kind}: times the bare insert"), ratio, Quantity::Ratio(300));
+        let (small, small_floor) = (time(&smaller, "micros")?, time(&smaller, "floor_micros")?);
+        let small_ratio = Quantity::time_ratio(small, small_floor);
+        report
+            .add(format!("{kind}: times the bare insert, at {} transfers", count / 4), small_ratio);
+        let peak = |told: &Value| number(told, "peak_kib").map(Quantity::Kibibytes);
+        report.add(format!("{kind}: peak memory"), peak(&told)?);
+        report.add(format!("{kind}: peak memory at {} transfers", count / 4), peak(&smaller)?);
     }
-    Ok(())
+    Ok(report)
 }

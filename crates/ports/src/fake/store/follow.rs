@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use inspay_primitives::{B256, ChainId, Transfer, TransferId};
+use inspay_primitives::{B256, BlockRef, ChainId, Transfer, TransferId};
 
 use super::{
     FakeStore,
@@ -38,8 +38,8 @@ impl FollowStore for FakeStore {
             state.check_revision(chain, commit.expected_revision)?;
             state.check_heights(chain, &commit.orphaned, &commit.added)?;
             check_distinct(chain, commit.added.iter().flat_map(|applied| &applied.transfers))?;
-            for hash in &commit.orphaned {
-                state.orphan(chain, *hash);
+            for left in &commit.orphaned {
+                state.orphan(chain, left.hash);
             }
             for applied in &commit.added {
                 let row = BlockRow { block: applied.block, proof: applied.proof };
@@ -81,13 +81,14 @@ impl State {
     fn check_heights(
         &self,
         chain: ChainId,
-        orphaned: &[B256],
+        orphaned: &[BlockRef],
         added: &[AppliedBlock],
     ) -> Result<(), StoreErrorKind> {
         let mut heights = BTreeMap::new();
         for AppliedBlock { block, .. } in added {
             let stored = self.canonical.get(&(chain, block.number));
-            let stays = stored.filter(|hash| !orphaned.contains(hash)).copied();
+            let stays =
+                stored.filter(|hash| !orphaned.iter().any(|left| left.hash == **hash)).copied();
             let other = heights.insert(block.number, block.hash).or(stays);
             if other.is_some_and(|hash| hash != block.hash) {
                 let refusal = format!("a second canonical block at height {}", block.number);
