@@ -1,9 +1,9 @@
 -- What the follower of a chain keeps: the window of blocks, transfers, their observations, the cursor.
 --
--- Base units are text of 78 digits, padded with zeros, so that they compare as numbers do; that there is nothing but
--- digits is seen by trimming them, which is several times faster than a pattern. A statement that would change or
--- drop rows that are kept for good is refused by triggers, and so is one that would replace them: those triggers look
--- for the same key themselves, since a connection may have recursive triggers off.
+-- Base units are decimal digits as text, without leading zeros, so that equal numbers are equal texts; that there is
+-- nothing but digits is seen by trimming them, which is several times faster than a pattern. A statement that would
+-- change or drop rows that are kept for good is refused by triggers, and so is one that would replace them: those
+-- triggers look for the same key themselves, since a connection may have recursive triggers off.
 
 CREATE TABLE cursor (
     chain_id         INTEGER PRIMARY KEY CHECK (chain_id >= 0),
@@ -41,8 +41,10 @@ CREATE TABLE transfer (
     ordinal            INTEGER NOT NULL CHECK (ordinal BETWEEN 0 AND 4294967295),
     counterparty       BLOB NOT NULL CHECK (length(counterparty) = 20),
     base_units         TEXT NOT NULL CHECK (
-        octet_length(base_units) = 78 AND ltrim(base_units, '0123456789') = ''
-        AND base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(base_units) BETWEEN 1 AND 78 AND ltrim(base_units, '0123456789') = ''
+        AND (base_units = '0' OR substr(base_units, 1, 1) <> '0')
+        AND (octet_length(base_units) < 78
+            OR base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     block_number       INTEGER NOT NULL CHECK (block_number >= 0),
     block_hash         BLOB NOT NULL CHECK (length(block_hash) = 32),

@@ -47,16 +47,22 @@ CREATE TABLE orders (
     treasury             BLOB NOT NULL CHECK (length(treasury) = 20),
     reference            BLOB    NOT NULL UNIQUE CHECK (length(reference) = 16),
     due_base_units       TEXT NOT NULL CHECK (
-        octet_length(due_base_units) = 78 AND ltrim(due_base_units, '0123456789') = ''
-        AND due_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(due_base_units) BETWEEN 1 AND 78 AND ltrim(due_base_units, '0123456789') = ''
+        AND (due_base_units = '0' OR substr(due_base_units, 1, 1) <> '0')
+        AND (octet_length(due_base_units) < 78
+            OR due_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     list_base_units      TEXT NOT NULL CHECK (
-        octet_length(list_base_units) = 78 AND ltrim(list_base_units, '0123456789') = ''
-        AND list_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(list_base_units) BETWEEN 1 AND 78 AND ltrim(list_base_units, '0123456789') = ''
+        AND (list_base_units = '0' OR substr(list_base_units, 1, 1) <> '0')
+        AND (octet_length(list_base_units) < 78
+            OR list_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     tolerance_base_units TEXT NOT NULL CHECK (
-        octet_length(tolerance_base_units) = 78 AND ltrim(tolerance_base_units, '0123456789') = ''
-        AND tolerance_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(tolerance_base_units) BETWEEN 1 AND 78 AND ltrim(tolerance_base_units, '0123456789') = ''
+        AND (tolerance_base_units = '0' OR substr(tolerance_base_units, 1, 1) <> '0')
+        AND (octet_length(tolerance_base_units) < 78
+            OR tolerance_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     credits              INTEGER NOT NULL CHECK (credits >= 0),
     price                TEXT    NOT NULL CHECK (price <> '' AND price NOT GLOB '*[^0-9.-]*'),
@@ -71,8 +77,10 @@ CREATE TABLE orders (
     in_time_until        INTEGER NOT NULL,
     state                TEXT    NOT NULL CHECK (state IN ('open', 'partially_paid', 'paid', 'expired')),
     received_base_units  TEXT NOT NULL CHECK (
-        octet_length(received_base_units) = 78 AND ltrim(received_base_units, '0123456789') = ''
-        AND received_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(received_base_units) BETWEEN 1 AND 78 AND ltrim(received_base_units, '0123456789') = ''
+        AND (received_base_units = '0' OR substr(received_base_units, 1, 1) <> '0')
+        AND (octet_length(received_base_units) < 78
+            OR received_base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     credited             INTEGER NOT NULL,
     closed               INTEGER NOT NULL CHECK (closed IN (0, 1)),

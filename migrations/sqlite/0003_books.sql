@@ -41,12 +41,16 @@ CREATE TABLE book_account (
     account TEXT    NOT NULL,
     unit    TEXT    NOT NULL,
     debits  TEXT NOT NULL CHECK (
-        octet_length(debits) = 78 AND ltrim(debits, '0123456789') = ''
-        AND debits <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(debits) BETWEEN 1 AND 78 AND ltrim(debits, '0123456789') = ''
+        AND (debits = '0' OR substr(debits, 1, 1) <> '0')
+        AND (octet_length(debits) < 78
+            OR debits <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     credits TEXT NOT NULL CHECK (
-        octet_length(credits) = 78 AND ltrim(credits, '0123456789') = ''
-        AND credits <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(credits) BETWEEN 1 AND 78 AND ltrim(credits, '0123456789') = ''
+        AND (credits = '0' OR substr(credits, 1, 1) <> '0')
+        AND (octet_length(credits) < 78
+            OR credits <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     UNIQUE (account, unit)
 ) STRICT;
@@ -94,9 +98,10 @@ CREATE TABLE posting (
     account_number INTEGER NOT NULL,
     side           TEXT    NOT NULL CHECK (side IN ('debit', 'credit')),
     quantity       TEXT NOT NULL CHECK (
-        octet_length(quantity) = 78 AND ltrim(quantity, '0123456789') = ''
-        AND quantity > '000000000000000000000000000000000000000000000000000000000000000000000000000000'
-        AND quantity <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(quantity) BETWEEN 1 AND 78 AND ltrim(quantity, '0123456789') = ''
+        AND substr(quantity, 1, 1) <> '0'
+        AND (octet_length(quantity) < 78
+            OR quantity <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     -- Whether it is on an account with credits: only those have a history to list.
     listed         INTEGER NOT NULL CHECK (listed IN (0, 1)),
@@ -157,8 +162,10 @@ CREATE TABLE settlement (
     -- Orders' ids of 16 bytes each, one behind the other.
     candidates  BLOB    NOT NULL CHECK (length(candidates) % 16 = 0),
     base_units  TEXT NOT NULL CHECK (
-        octet_length(base_units) = 78 AND ltrim(base_units, '0123456789') = ''
-        AND base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935'
+        octet_length(base_units) BETWEEN 1 AND 78 AND ltrim(base_units, '0123456789') = ''
+        AND (base_units = '0' OR substr(base_units, 1, 1) <> '0')
+        AND (octet_length(base_units) < 78
+            OR base_units <= '115792089237316195423570985008687907853269984665640564039457584007913129639935')
     ),
     credits     INTEGER NOT NULL,
     usd_value   TEXT    CHECK (usd_value <> '' AND usd_value NOT GLOB '*[^0-9.-]*'),

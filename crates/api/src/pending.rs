@@ -65,7 +65,7 @@ impl PendingBoard {
         let cursor = self.store.cursor(chain).await?;
         let waiting = match cursor {
             Some(cursor) => {
-                self.store.transfers_to_settle(chain, cursor.tip.number, PENDING_MAX).await?
+                self.store.transfers_to_settle(chain, None, cursor.tip.number, PENDING_MAX).await?
             }
             None => Vec::new(),
         };

@@ -139,10 +139,12 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// is taken back. Whether an order's slot is held is not the books' to change: it stays as it is.
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError>;
 
-    /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`.
+    /// Canonical transfers of a chain in blocks up to `up_to` that are not settled, oldest block first, at most `limit`;
+    /// only those beyond `after`, if it is given: a block's number and the index of a log in it.
     async fn transfers_to_settle(
         &self,
         chain: ChainId,
+        after: Option<(u64, u32)>,
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError>;

@@ -3,7 +3,11 @@
 //! Every step reads what is there and may be repeated, interrupted or run twice at once: the books
 //! refuse what is done already.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
 use inspay_ports::{AttributionProbe, Chain, ChainError, CursorRecord, Store, StoreError};
@@ -31,10 +35,10 @@ pub struct WorkerSettings {
 }
 
 impl Default for WorkerSettings {
-    /// Batches of 2,000 keep a commit below a second on either store; a week of quarantine outlasts an exchange's slowest withdrawal.
+    /// Batches of 4,000 keep a commit below a second on either store; a week of quarantine outlasts an exchange's slowest withdrawal.
     fn default() -> Self {
         Self {
-            batch_transfers: 2_000,
+            batch_transfers: 4_000,
             batch_upkeep: 1_000,
             quarantine_seconds: 7 * 86_400,
             idle_interval: Duration::from_secs(1),
@@ -115,6 +119,19 @@ pub struct SettlementWorker {
     clock: Arc<dyn Clock>,
     policy: Arc<SettlementPolicy>,
     settings: WorkerSettings,
+    ahead: Mutex<Option<Batch>>,
+}
+
+/// Settlements of one commit.
+#[derive(Debug)]
+struct Batch {
+    /// The epoch of the chain that they were planned for: a change of branch makes another one.
+    epoch: i64,
+    /// Whether there may be more behind it.
+    is_whole: bool,
+    /// Block and log of the last transfer that was looked at.
+    last: Option<(u64, u32)>,
+    operations: Vec<Operation>,
 }
 
 impl SettlementWorker {
@@ -128,7 +145,7 @@ impl SettlementWorker {
         policy: Arc<SettlementPolicy>,
         settings: WorkerSettings,
     ) -> Self {
-        Self { work, store, books, clock, policy, settings }
+        Self { work, store, books, clock, policy, settings, ahead: Mutex::new(None) }
     }
 
     /// Works until cancelled; failures are logged and tried again after the idle interval.
@@ -190,14 +207,54 @@ impl SettlementWorker {
         Ok(())
     }
 
+    /// Writes the oldest batch; while it is written, the one behind it is read and planned.
     async fn settle(
         &self,
         cursor: &CursorRecord,
         report: &mut StepReport,
     ) -> Result<(), SettleError> {
-        let records = self.confirmed(cursor).await?;
+        let batch = match self.take_ahead(cursor) {
+            Some(batch) => batch,
+            None => self.plan_batch(cursor, None).await?,
+        };
+        let behind = async {
+            match batch.last.filter(|_| batch.is_whole) {
+                Some(last) => self.plan_batch(cursor, Some(last)).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        let (written, behind) = tokio::join!(self.write(batch.operations, report), behind);
+        report.settled = written?;
+        metrics::counter!("inspay_transfers_settled_total").increment(count(report.settled));
+        // After a refusal the facts are others than were planned with.
+        let behind = behind?.filter(|_| report.refused == 0);
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = behind;
+        Ok(())
+    }
+
+    /// What was planned ahead, if there is something in it and the chain is still the one that it was planned for.
+    fn take_ahead(&self, cursor: &CursorRecord) -> Option<Batch> {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        ahead.filter(|batch| batch.epoch == cursor.epoch && !batch.operations.is_empty())
+    }
+
+    async fn plan_batch(
+        &self,
+        cursor: &CursorRecord,
+        after: Option<(u64, u32)>,
+    ) -> Result<Batch, SettleError> {
+        let records = self.confirmed(cursor, after).await?;
+        let mut batch = Batch {
+            epoch: cursor.epoch,
+            is_whole: u32::try_from(records.len()).unwrap_or(u32::MAX)
+                >= self.settings.batch_transfers,
+            last: records
+                .last()
+                .map(|record| (record.transfer.block.number, record.transfer.log_index)),
+            operations: Vec::new(),
+        };
         if records.is_empty() {
-            return Ok(());
+            return Ok(batch);
         }
         let references = self.references(&records).await?;
         let probes = records
@@ -223,15 +280,17 @@ impl SettlementWorker {
             .zip(rates)
             .map(|((record, reference), rate)| Facts { record, reference, rate })
             .collect();
-        let operations = plan_settlements(&facts, &orders, &self.policy);
-        report.settled = self.write(operations, report).await?;
-        metrics::counter!("inspay_transfers_settled_total").increment(count(report.settled));
-        Ok(())
+        batch.operations = plan_settlements(&facts, &orders, &self.policy);
+        Ok(batch)
     }
 
     /// The oldest unsettled transfers that are deep enough. Where a whole read brings none, because ones
     /// that wait for finality stand in front, a larger one is made, up to all there are.
-    async fn confirmed(&self, cursor: &CursorRecord) -> Result<Vec<TransferRecord>, SettleError> {
+    async fn confirmed(
+        &self,
+        cursor: &CursorRecord,
+        after: Option<(u64, u32)>,
+    ) -> Result<Vec<TransferRecord>, SettleError> {
         let chain_id = self.work.chain.chain_id();
         let view = ChainView {
             head: cursor.tip,
@@ -254,7 +313,7 @@ impl SettlementWorker {
         };
         let mut limit = self.settings.batch_transfers;
         loop {
-            let records = self.store.transfers_to_settle(chain_id, up_to, limit).await?;
+            let records = self.store.transfers_to_settle(chain_id, after, up_to, limit).await?;
             let is_all = u32::try_from(records.len()).unwrap_or(u32::MAX) < limit;
             let hashes = self.canonical(&records).await?;
             let confirmed: Vec<TransferRecord> = records

@@ -18,8 +18,8 @@ use crate::{
 };
 
 /// The most round trips that one [`BooksStore::transact`] makes, however large the batch: begin, the head,
-/// five loads, two writes, commit.
-pub const TRANSACT_ROUND_TRIPS_MAX: u64 = 10;
+/// five loads, two writes, commit; and two for each of four tables that a large batch is copied to.
+pub const TRANSACT_ROUND_TRIPS_MAX: u64 = 18;
 
 const TO_SETTLE: &str = concat!(
     "SELECT ",
@@ -27,7 +27,7 @@ const TO_SETTLE: &str = concat!(
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.chain_id = $1 AND t.block_number <= $2 AND t.needs_work AND NOT t.settled ",
-    "ORDER BY t.block_number, t.log_index LIMIT $3",
+    "AND (t.block_number, t.log_index) > ($4, $5) ORDER BY t.block_number, t.log_index LIMIT $3",
 );
 
 const TO_REVERSE: &str = concat!(
@@ -104,22 +104,27 @@ impl BooksStore for PostgresStore {
         if rows.is_empty() {
             return session.abandon().await;
         }
-        write(&mut session, &rows).await?;
+        write(&mut session, rows).await?;
         session.commit().await
     }
 
     async fn transfers_to_settle(
         &self,
         chain_id: ChainId,
+        after: Option<(u64, u32)>,
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError> {
         let single = self.paged("find transfers to settle");
         let wrong = wrong(single.act);
+        let (number, log_index) =
+            after.map_or((-1, -1), |(number, log_index)| (height(number), i64::from(log_index)));
         let query = sqlx::query(TO_SETTLE)
             .bind(chain(chain_id).map_err(&wrong)?)
             .bind(height(up_to))
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+            .bind(number)
+            .bind(log_index);
         all(&single.rows(query).await?, codec::transfer_record).map_err(&wrong)
     }
 

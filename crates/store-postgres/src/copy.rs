@@ -39,7 +39,7 @@ impl Rows {
         self
     }
 
-    /// A `BYTEA` or a `TEXT`.
+    /// A `BYTEA`, a `UUID`, or a text that is given as its bytes.
     pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
         // A value is at most a page of JSON: far below two gigabytes.
         let length = i32::try_from(value.len()).unwrap_or(i32::MAX);
@@ -48,8 +48,20 @@ impl Rows {
         self
     }
 
+    /// A `TEXT` or a `JSON`.
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.bytes(value.as_bytes())
+    }
+
+    pub(crate) fn smallint(&mut self, value: i16) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    pub(crate) fn optional_bigint(&mut self, value: Option<i64>) -> &mut Self {
+        match value {
+            Some(value) => self.bigint(value),
+            None => self.null(),
+        }
     }
 
     pub(crate) fn bigint(&mut self, value: i64) -> &mut Self {
@@ -119,6 +131,9 @@ mod tests {
         assert_eq!(units(U256::from(30_009)), two_digits);
         // Seventy-eight decimal digits are twenty of these, the first of them 11.
         let most = units(U256::MAX);
-        assert_eq!((most.len(), &most[4..14]), (4 + 8 + 40, &[0, 20, 0, 19, 0, 0, 0, 0, 0, 11][..]));
+        assert_eq!(
+            (most.len(), &most[4..14]),
+            (4 + 8 + 40, &[0, 20, 0, 19, 0, 0, 0, 0, 0, 11][..])
+        );
     }
 }

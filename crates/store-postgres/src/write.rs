@@ -1,13 +1,15 @@
-//! Writes what a batch decided: two statements, each with one bulk write per table.
+//! Writes what a batch decided: two statements, each with one bulk write per table; the journal of a large batch is
+//! copied.
 //!
 //! Never reads back what it writes: sums, hashes and numbers were made by the ledger.
 
-use inspay_ledger::{BatchRows, BookAccount, Entry, Head};
-use inspay_ports::StoreError;
+use inspay_ledger::{BatchRows, BookAccount, Entry, Event, Head};
+use inspay_ports::{StoreError, StoreErrorKind};
 use sqlx::types::Uuid;
 
 use crate::{
     columns::units,
+    copy::{Copy, Rows},
     error::wrong,
     session::{Session, Statement},
 };
@@ -82,12 +84,131 @@ const WRITE_MARKS: &str = "WITH settled AS (\
      UPDATE ledger_head SET entry_seq = $43, entry_hash = $44, event_seq = $45, account_number = $46, \
          booked_at = $47 WHERE $43 IS NOT NULL";
 
+/// From so many entries on, the journal's rows are copied: below, the trips that this takes weigh more.
+const COPIED_FROM: usize = 500;
+
+const ENTRIES: Copy = Copy {
+    statement: "COPY entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
+        previous_hash, hash) FROM STDIN WITH (FORMAT binary)",
+    columns: 10,
+};
+
+const POSTINGS: Copy = Copy {
+    statement: "COPY posting (entry_seq, line, account_number, side, quantity, listed) \
+        FROM STDIN WITH (FORMAT binary)",
+    columns: 6,
+};
+
+const OPERATIONS: Copy = Copy {
+    statement: "COPY operation (key, fingerprint, entry_seq, done_at) FROM STDIN WITH (FORMAT binary)",
+    columns: 4,
+};
+
+const EVENTS: Copy = Copy {
+    statement: "COPY event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
+        FROM STDIN WITH (FORMAT binary)",
+    columns: 8,
+};
+
+/// About how many bytes a row of the journal takes on its way.
+const ROW_BYTES: usize = 320;
+
 /// Writes the rows of one batch.
-pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
-    let journal = journal(session.act, rows)?;
+pub(crate) async fn write(session: &mut Session, mut rows: BatchRows) -> Result<(), StoreError> {
+    if rows.entries.len() >= COPIED_FROM {
+        copy_journal(session, &rows).await?;
+        rows.entries.clear();
+        rows.operations.clear();
+        rows.events.clear();
+    }
+    let journal = journal(session.act, &rows)?;
     session.run(journal).await?;
-    session.run(marks(rows)).await?;
+    session.run(marks(&rows)).await?;
     Ok(())
+}
+
+/// Entries, postings, operations and events of a large batch.
+async fn copy_journal(session: &mut Session, batch: &BatchRows) -> Result<(), StoreError> {
+    let entries = copied_entries(&batch.entries);
+    session.copy(&ENTRIES, entries).await?;
+    let postings = copied_postings(session.act, &batch.entries)?;
+    session.copy(&POSTINGS, postings).await?;
+    let mut rows = Rows::new(&OPERATIONS, batch.operations.len(), ROW_BYTES);
+    for operation in &batch.operations {
+        rows.row()
+            .text(operation.key.as_str())
+            .bytes(operation.fingerprint.as_slice())
+            .optional_bigint(operation.entry_seq)
+            .bigint(operation.done_at.micros());
+    }
+    session.copy(&OPERATIONS, rows).await?;
+    let mut rows = Rows::new(&EVENTS, batch.events.len(), ROW_BYTES);
+    for (event, snapshot) in batch.events.iter().zip(snapshots(session.act, &batch.events)?) {
+        rows.row()
+            .bigint(event.seq)
+            .text(event.kind.as_str())
+            .optional_bytes(event.account.as_ref().map(|account| account.as_str().as_bytes()))
+            .optional_bytes(
+                event.order.map(|id| id.uuid().into_bytes()).as_ref().map(<[u8; 16]>::as_slice),
+            )
+            .optional_bytes(event.transfer.as_ref().map(|id| id.digest().as_slice()))
+            .optional_bigint(event.entry_seq)
+            .bigint(event.created_at.micros())
+            .text(&snapshot);
+    }
+    session.copy(&EVENTS, rows).await.map(drop)
+}
+
+fn copied_entries(entries: &[Entry]) -> Rows {
+    let mut rows = Rows::new(&ENTRIES, entries.len(), ROW_BYTES);
+    for entry in entries {
+        rows.row()
+            .bigint(entry.seq)
+            .text(entry.kind.as_str())
+            .text(entry.operation.as_str())
+            .bigint(entry.event_at.micros())
+            .bigint(entry.booked_at.micros())
+            .optional_bytes(entry.transfer.as_ref().map(|id| id.digest().as_slice()))
+            .optional_bytes(
+                entry.order.map(|id| id.uuid().into_bytes()).as_ref().map(<[u8; 16]>::as_slice),
+            )
+            .optional_bigint(entry.reverses)
+            .bytes(entry.previous_hash.as_slice())
+            .bytes(entry.hash.as_slice());
+    }
+    rows
+}
+
+fn copied_postings(act: &'static str, entries: &[Entry]) -> Result<Rows, StoreError> {
+    let count = entries.iter().map(|entry| entry.postings.len()).sum();
+    let mut rows = Rows::new(&POSTINGS, count, ROW_BYTES / 3);
+    for entry in entries {
+        for (index, posting) in entry.postings.iter().enumerate() {
+            rows.row()
+                .bigint(entry.seq)
+                .smallint(line(act, entry, index)?)
+                .bigint(posting.account_number)
+                .text(posting.side.as_str())
+                .units(posting.quantity)
+                .boolean(matches!(posting.account, BookAccount::Account(_)));
+        }
+    }
+    Ok(rows)
+}
+
+fn line(act: &'static str, entry: &Entry, index: usize) -> Result<i16, StoreError> {
+    i16::try_from(index).map_err(|_| {
+        let why = format!("entry {} has more lines than can be numbered", entry.seq);
+        wrong(act)(StoreErrorKind::Refused(why))
+    })
+}
+
+fn snapshots(act: &'static str, events: &[Event]) -> Result<Vec<String>, StoreError> {
+    events
+        .iter()
+        .map(|event| serde_json::to_string(&event.snapshot))
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(act)(StoreErrorKind::Refused(error.to_string())))
 }
 
 fn journal(act: &'static str, rows: &BatchRows) -> Result<Statement<'static>, StoreError> {
@@ -145,12 +266,9 @@ fn bind_postings(
     let mut quantities: Vec<String> = Vec::with_capacity(count);
     let mut listed: Vec<bool> = Vec::with_capacity(count);
     for entry in entries {
-        for (line, posting) in entry.postings.iter().enumerate() {
+        for (index, posting) in entry.postings.iter().enumerate() {
             seqs.push(entry.seq);
-            lines.push(i16::try_from(line).map_err(|_| {
-                let why = format!("entry {} has more lines than can be numbered", entry.seq);
-                wrong(act)(inspay_ports::StoreErrorKind::Refused(why))
-            })?);
+            lines.push(line(act, entry, index)?);
             accounts.push(posting.account_number);
             sides.push(posting.side.as_str());
             quantities.push(units(posting.quantity));
@@ -166,11 +284,7 @@ fn bind_events(
     rows: &BatchRows,
 ) -> Result<Statement<'static>, StoreError> {
     let events = &rows.events;
-    let snapshots: Vec<String> = events
-        .iter()
-        .map(|event| serde_json::to_string(&event.snapshot))
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(act)(inspay_ports::StoreErrorKind::Refused(error.to_string())))?;
+    let snapshots = snapshots(act, events)?;
     Ok(statement
         .bind(events.iter().map(|event| event.seq).collect::<Vec<_>>())
         .bind(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>())

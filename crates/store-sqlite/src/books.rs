@@ -26,7 +26,7 @@ const TO_SETTLE: &str = concat!(
     "SELECT ",
     transfer_columns!(),
     " FROM transfer t WHERE t.chain_id = ?1 AND t.block_number <= ?2 AND t.needs_work = 1 AND t.settled = 0 ",
-    "ORDER BY t.block_number, t.log_index LIMIT ?3",
+    "AND (t.block_number, t.log_index) > (?4, ?5) ORDER BY t.block_number, t.log_index LIMIT ?3",
 );
 
 const TO_REVERSE: &str = concat!(
@@ -103,15 +103,20 @@ impl BooksStore for SqliteStore {
     async fn transfers_to_settle(
         &self,
         chain_id: ChainId,
+        after: Option<(u64, u32)>,
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError> {
         let single = self.read("find transfers to settle");
         let wrong = wrong(single.act);
+        let (number, log_index) =
+            after.map_or((-1, -1), |(number, log_index)| (height(number), i64::from(log_index)));
         let query = hot(TO_SETTLE)
             .bind(chain(chain_id).map_err(&wrong)?)
             .bind(height(up_to))
-            .bind(i64::from(limit));
+            .bind(i64::from(limit))
+            .bind(number)
+            .bind(log_index);
         all(&single.rows(query).await?, codec::transfer_alone).map_err(&wrong)
     }
 

@@ -151,7 +151,7 @@ const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus
      FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
      UNION ALL SELECT account, 'credits', 0, debits, 0 \
      FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
-     UNION ALL SELECT 'account:' || account, 'credits', 0, FORMAT('%078d', MAX(credits_left, 0)), 0 FROM lot \
+     UNION ALL SELECT 'account:' || account, 'credits', 0, CAST(MAX(credits_left, 0) AS TEXT), 0 FROM lot \
      ORDER BY place";
 
 /// Events are numbered from one without gaps up to the head.

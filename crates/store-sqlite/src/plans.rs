@@ -139,7 +139,7 @@ mod tests {
     }
 
     async fn ask(store: &Arc<dyn Store>) {
-        store.transfers_to_settle(CHAIN, 9, 9).await.expect("finds");
+        store.transfers_to_settle(CHAIN, None, 9, 9).await.expect("finds");
         store.transfers_to_reverse(CHAIN, 9).await.expect("finds");
         let probe = AttributionProbe {
             asset: usdt(),

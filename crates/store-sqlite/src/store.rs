@@ -79,7 +79,7 @@ pub(crate) fn for_writing(settings: SqliteConnectOptions) -> SqliteConnectOption
         // The pages that one batch of the follower or of the books changes.
         .pragma("cache_size", "-8000")
         // A page that many batches change goes from the log to the file once for several of them.
-        .pragma("wal_autocheckpoint", "8000")
+        .pragma("wal_autocheckpoint", "32000")
         // What undoes one statement is written for every statement, since a trigger may refuse it: not to a file.
         .pragma("temp_store", "MEMORY")
 }

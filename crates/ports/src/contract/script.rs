@@ -392,7 +392,7 @@ impl Script {
         let up_to = self.tip().map_or(0, |tip| tip.number.saturating_sub(self.dice.roll(3)));
         let due = self
             .ask(async |store| {
-                let due = store.transfers_to_settle(CHAIN, up_to, ALL).await.expect("reads");
+                let due = store.transfers_to_settle(CHAIN, None, up_to, ALL).await.expect("reads");
                 by_id(due)
             })
             .await;

@@ -87,7 +87,7 @@ async fn turn(world: &World, follower: &mut Follower, round: u64) {
 /// What the settlement loop asks before it settles.
 async fn find(world: &World, payments: &[Transfer]) {
     let store = &world.postgres;
-    let due = store.transfers_to_settle(CHAIN, u64::MAX, 100).await.expect("finds");
+    let due = store.transfers_to_settle(CHAIN, None, u64::MAX, 100).await.expect("finds");
     assert_eq!(due.len(), payments.len());
     assert_eq!(store.transfers_to_reverse(CHAIN, 100).await.expect("finds").len(), 0);
     let probes = payments.iter().map(|paid| AttributionProbe {

@@ -51,7 +51,7 @@ async fn values_of_the_wrong_size_are_corrupt() {
         .tamper(
             "UPDATE event SET snapshot = '{\"surprise\": 1}'; UPDATE transfer SET token = x'00'; \
              UPDATE cursor SET tip_number = -1; UPDATE orders SET reference = zeroblob(17) WHERE position = 1; \
-             UPDATE posting SET quantity = '12'; UPDATE settlement SET candidates = x'0102'",
+             UPDATE posting SET quantity = '012'; UPDATE settlement SET candidates = x'0102'",
         )
         .await;
     assert_corrupt(store.events(None, 0, 10).await, "snapshot");
@@ -79,15 +79,14 @@ async fn the_columns_themselves_refuse_what_is_no_uint256() {
     let mut raw = world.raw().await;
     let beyond = "115792089237316195423570985008687907853269984665640564039457584007913129639936";
     assert_eq!(beyond.parse::<U256>().ok(), None);
-    let (short, signed) = ("0".repeat(77), format!("-{}", "0".repeat(77)));
-    let spaced = format!("{} ", "0".repeat(77));
+    let long = "1".repeat(79);
     for column in [
         "transfer SET base_units",
         "orders SET received_base_units",
         "book_account SET debits",
         "book_account SET credits",
     ] {
-        for value in [beyond, &short, &signed, &spaced, "", "NaN"] {
+        for value in [beyond, &long, "00", "01", "-0", "-1", "5 ", "", "NaN"] {
             let sql = AssertSqlSafe(format!("UPDATE {column} = '{value}'"));
             let error = sqlx::raw_sql(sql).execute(&mut raw).await.expect_err(column);
             let refusal = error.as_database_error().expect("the database refuses");

@@ -18,10 +18,10 @@ async fn finds(law: &'static str, ways: &[&str]) {
     }
 }
 
-/// Base units with another last digit.
+/// Base units with one more digit in front.
 macro_rules! other {
     ($column:literal) => {
-        concat!("substr(", $column, ", 1, 77) || ((substr(", $column, ", 78) + 1) % 10)")
+        concat!("'1' || ", $column)
     };
 }
 
@@ -117,7 +117,7 @@ async fn books_that_hold_other_than_what_was_settled_are_found() {
         concat!(
             "UPDATE book_account SET debits = ",
             other!("debits"),
-            " WHERE account = 'treasury' AND debits LIKE '0%'"
+            " WHERE account = 'treasury' AND length(debits) < 78"
         ),
         concat!(
             "UPDATE settlement SET base_units = ",
@@ -203,7 +203,7 @@ async fn sums_are_exact_beyond_256_bits() {
     world.tamper(&balanced).await;
     let broken = world.store.broken_laws().await.expect("checks");
     assert!(broken.iter().all(|violation| violation.law != "entry_balances"), "{broken:#?}");
-    world.tamper(&line(30, "credit", &format!("{:078}", 1))).await;
+    world.tamper(&line(30, "credit", "1")).await;
     let broken = world.store.broken_laws().await.expect("checks");
     let law = broken.iter().find(|violation| violation.law == "entry_balances").expect("is found");
     assert!(law.row.starts_with("entry 1, "), "{law:?}");

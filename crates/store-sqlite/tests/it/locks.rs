@@ -49,7 +49,7 @@ async fn a_transfer_that_is_being_settled_cannot_leave_the_chain_meanwhile() {
     let commit = follower.commit_of(&[block("a", 1)], vec![applied(block("b", 1), vec![])]);
     let waited = world.store.commit_blocks(commit.clone()).await.expect_err("it is not its turn");
     assert!(matches!(waited.kind, StoreErrorKind::Contended(_)), "{waited:?}");
-    let record = world.store.transfers_to_settle(CHAIN, 9, 9).await.expect("reads");
+    let record = world.store.transfers_to_settle(CHAIN, None, 9, 9).await.expect("reads");
     assert_eq!(record.len(), 1);
     go.send(()).expect("the decision waits");
     settling.await.expect("runs").expect("settles");

@@ -15,7 +15,7 @@ use inspay_it::{ChainText, Gateway, pay, settings_text};
 use inspay_primitives::{Address, U256};
 use serde_json::Value;
 use sqlx::{Connection as _, SqliteConnection};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     Problem, Scale,
@@ -36,7 +36,7 @@ async fn subscriber(
     http_url: String,
     token: Address,
     file: PathBuf,
-    told: mpsc::Sender<Instant>,
+    (told, ready): (mpsc::Sender<Instant>, oneshot::Sender<()>),
 ) -> Result<(), Problem> {
     let blocks = ProviderBuilder::new().connect_ws(WsConnect::new(ws_url)).await?;
     let reader = ProviderBuilder::new().connect_http(http_url.parse()?);
@@ -50,6 +50,7 @@ async fn subscriber(
         .execute(&mut rows)
         .await?;
     let mut heads = blocks.subscribe_blocks().await?.into_stream();
+    ready.send(()).map_err(|()| "nobody waits for the subscriber")?;
     while let Some(head) = heads.next().await {
         let filter = Filter::new()
             .at_block_hash(head.hash)
@@ -82,7 +83,9 @@ async fn bare_turn(
             .await?;
         let mined = Instant::now();
         chain.mine(1).await?;
-        let committed = seen.recv().await.ok_or("the subscriber ended")?;
+        let committed = tokio::time::timeout(Duration::from_secs(20), seen.recv())
+            .await?
+            .ok_or("the subscriber ended")?;
         times.push(committed.saturating_duration_since(mined));
     }
     Ok(())
@@ -125,7 +128,11 @@ pub(crate) async fn measure(scale: Scale) -> Result<Report, Problem> {
     let place = chain.deployment().clone();
     let (sender, mut seen) = mpsc::channel(1);
     let file = folder.path().join("bare.db");
-    let running = tokio::spawn(subscriber(place.ws_url, place.http_url, place.usdt, file, sender));
+    let (subscribed, is_subscribed) = oneshot::channel();
+    let told = (sender, subscribed);
+    let running = tokio::spawn(subscriber(place.ws_url, place.http_url, place.usdt, file, told));
+    // A block that is mined before the subscription stands would be waited for in vain.
+    is_subscribed.await?;
     chain.set_automine(false).await?;
     let mut report = Report::new(
         "latency",

@@ -222,7 +222,7 @@ pub async fn the_follower_and_the_books_do_not_overtake_each_other(store: &Arc<d
     let due = store.transfers_to_reverse(CHAIN, 100).await.expect("reads");
     let due: BTreeSet<_> = due.iter().map(|record| record.transfer.key.id()).collect();
     assert_eq!(due, settled);
-    assert_eq!(store.transfers_to_settle(CHAIN, 99, 100).await.expect("reads"), vec![]);
+    assert_eq!(store.transfers_to_settle(CHAIN, None, 99, 100).await.expect("reads"), vec![]);
     let back = parts.iter().filter(|part| due.contains(&part.key.id()));
     write_fresh(store, back.map(|part| reverse(part, 0)).collect(), now()).await;
     let kept = store.order(order.id).await.expect("reads").expect("is there");

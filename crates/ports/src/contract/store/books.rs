@@ -84,7 +84,7 @@ pub async fn a_batch_is_written_whole(store: &Arc<dyn Store>) {
     }
     let summary = store.account(&order.account).await.expect("reads").expect("is there");
     assert_eq!(summary.posted, order.credits);
-    assert_eq!(store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads"), vec![]);
+    assert_eq!(store.transfers_to_settle(CHAIN, None, 9, 10).await.expect("reads"), vec![]);
 }
 
 /// Where nothing is decided nothing is written, and the decision was asked for once.
@@ -323,7 +323,7 @@ pub async fn what_left_the_chain_is_taken_back_and_settled_again(store: &Arc<dyn
     assert_eq!(back.rows.entries.first().expect("posted").reverses, Some(1));
     let again = seen_again(payment, block("b", 2), 5);
     follower.extend(vec![applied(block("b", 2), vec![again])]).await;
-    let due = store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads");
+    let due = store.transfers_to_settle(CHAIN, None, 9, 10).await.expect("reads");
     assert_eq!(due.iter().map(|record| record.generation).collect::<Vec<_>>(), [1]);
     write_fresh(store, vec![settle_for(&again, 1, &order)], now()).await;
     let seen = view(store, &payment).await;

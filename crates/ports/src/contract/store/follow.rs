@@ -237,7 +237,7 @@ pub async fn an_orphaned_block_takes_its_transfers_off_the_chain(store: &Arc<dyn
     }
     let totals = store.transfer_totals(usdt(), treasury(), 9).await.expect("adds up");
     assert_eq!((totals.in_base_units, totals.count), (units(1), 1));
-    let due = store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads");
+    let due = store.transfers_to_settle(CHAIN, None, 9, 10).await.expect("reads");
     assert_eq!(due.iter().map(|record| record.transfer).collect::<Vec<_>>(), [stays]);
     let window = store.window(CHAIN).await.expect("reads");
     let hashes: Vec<B256> = window.iter().map(|row| row.block.hash).collect();
@@ -309,7 +309,7 @@ pub async fn a_transfer_mined_again_is_the_same_transfer(store: &Arc<dyn Store>)
     assert_eq!((seen.transfer, seen.canonical, seen.position), (moved, true, position));
     let totals = store.transfer_totals(usdt(), treasury(), 9).await.expect("adds up");
     assert_eq!((totals.in_base_units, totals.count), (units(6), 1));
-    let due = store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads");
+    let due = store.transfers_to_settle(CHAIN, None, 9, 10).await.expect("reads");
     assert_eq!(due.iter().map(|record| record.transfer).collect::<Vec<_>>(), [moved]);
 }
 
@@ -399,7 +399,7 @@ pub async fn a_range_is_recorded_in_one_commit(store: &Arc<dyn Store>) {
     let totals = store.transfer_totals(usdt(), treasury(), 200).await.expect("adds up");
     assert_eq!(totals.count, u64::from(count));
     assert_eq!(totals.in_base_units, units((0..u64::from(count)).sum()));
-    let due = store.transfers_to_settle(CHAIN, 200, 100_000).await.expect("reads");
+    let due = store.transfers_to_settle(CHAIN, None, 200, 100_000).await.expect("reads");
     let due: Vec<Transfer> = due.into_iter().map(|record| record.transfer).collect();
     assert_eq!(due, transfers);
 }
@@ -523,7 +523,7 @@ pub async fn every_uint256_is_kept_exactly(store: &Arc<dyn Store>) {
     for transfer in &transfers {
         assert_eq!(view(store, transfer).await.transfer, *transfer);
     }
-    let due = store.transfers_to_settle(CHAIN, 1, 100).await.expect("reads");
+    let due = store.transfers_to_settle(CHAIN, None, 1, 100).await.expect("reads");
     let due: Vec<Transfer> = due.into_iter().map(|record| record.transfer).collect();
     assert_eq!(due, transfers.into_iter().rev().collect::<Vec<_>>());
 }

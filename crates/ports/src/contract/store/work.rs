@@ -40,7 +40,7 @@ pub async fn transfers_to_settle_come_oldest_first(store: &Arc<dyn Store>) {
         .await;
     Follower::of(store, ChainId(1)).extend(vec![applied(block("a", 1), vec![of_other])]).await;
     let due = async |up_to, limit| {
-        all_of(store.transfers_to_settle(CHAIN, up_to, limit).await.expect("reads"))
+        all_of(store.transfers_to_settle(CHAIN, None, up_to, limit).await.expect("reads"))
     };
     assert_eq!(due(9, 10).await, [earlier_log, early, middle, late]);
     assert_eq!(due(8, 10).await, [earlier_log, early, middle]);
@@ -48,7 +48,7 @@ pub async fn transfers_to_settle_come_oldest_first(store: &Arc<dyn Store>) {
     assert_eq!(due(2, 1).await, [earlier_log]);
     assert_eq!(due(1, 10).await, vec![]);
     assert_eq!(due(9, 0).await, vec![]);
-    let records = store.transfers_to_settle(ChainId(1), 9, 10).await.expect("reads");
+    let records = store.transfers_to_settle(ChainId(1), None, 9, 10).await.expect("reads");
     let record = records.first().expect("one");
     assert_eq!((record.transfer, record.canonical), (of_other, true));
     assert_eq!((record.generation, record.settlement.clone()), (0, None));
@@ -85,7 +85,7 @@ pub async fn what_left_or_changed_is_to_be_taken_back(store: &Arc<dyn Store>) {
     write_fresh(store, vec![reverse(&changed, 0)], now()).await;
     assert_eq!(due(10).await, [4, 6]);
     // With its new amount it is to be settled, once more.
-    let records = store.transfers_to_settle(CHAIN, 9, 10).await.expect("reads");
+    let records = store.transfers_to_settle(CHAIN, None, 9, 10).await.expect("reads");
     let generations: Vec<_> = records.iter().map(|record| record.generation).collect();
     assert_eq!(
         (all_of(records), generations),

@@ -32,12 +32,18 @@ impl BooksStore for FakeStore {
     async fn transfers_to_settle(
         &self,
         chain: ChainId,
+        after: Option<(u64, u32)>,
         up_to: u64,
         limit: u32,
     ) -> Result<Vec<TransferRecord>, StoreError> {
         self.read("read transfers to settle", |state| {
-            let due = of_chain(&state.to_settle, chain, up_to);
-            Ok(first(due.filter_map(|id| state.record(id)), limit))
+            let due = of_chain(&state.to_settle, chain, up_to)
+                .filter_map(|id| state.record(id))
+                .filter(|record| {
+                    let at = &record.transfer;
+                    after.is_none_or(|after| (at.block.number, at.log_index) > after)
+                });
+            Ok(first(due, limit))
         })
     }
 

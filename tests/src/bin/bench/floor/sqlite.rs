@@ -42,8 +42,8 @@ async fn connect(file: &str) -> Result<SqliteConnection, Problem> {
         .filename(file)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", "-16000")
-        .pragma("wal_autocheckpoint", "8000")
+        .pragma("cache_size", "-8000")
+        .pragma("wal_autocheckpoint", "32000")
         .pragma("temp_store", "MEMORY");
     Ok(SqliteConnection::connect_with(&options).await?)
 }
@@ -145,7 +145,9 @@ async fn read(
 ) -> Result<Vec<Vec<Cell>>, Problem> {
     let share = u64::try_from(table.rows)?.div_ceil(commits);
     let columns = list(table.columns.iter().cloned());
-    let sql = format!("SELECT {columns} FROM {} LIMIT ?1 OFFSET ?2", table.name);
+    // In the order in which they were made, which is not that of their keys.
+    let order = if table.name == "operation" { "ORDER BY entry_seq" } else { "" };
+    let sql = format!("SELECT {columns} FROM {} {order} LIMIT ?1 OFFSET ?2", table.name);
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(i64::try_from(share)?)
         .bind(i64::try_from(share * commit)?)
