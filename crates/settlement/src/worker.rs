@@ -177,8 +177,12 @@ impl SettlementWorker {
     pub async fn step(&self) -> Result<StepReport, SettleError> {
         let mut report = StepReport::default();
         let chain_id = self.work.chain.chain_id();
-        let Some(cursor) = self.store.cursor(chain_id).await? else { return Ok(report) };
-        self.reverse(&mut report).await?;
+        let (cursor, to_reverse) = tokio::try_join!(
+            self.store.cursor(chain_id),
+            self.store.transfers_to_reverse(chain_id, self.settings.batch_transfers),
+        )?;
+        let Some(cursor) = cursor else { return Ok(report) };
+        self.reverse(&to_reverse, &mut report).await?;
         self.settle(&cursor, &mut report).await?;
         // While whole batches are waiting, payments come first: an order with older ones pending may not be
         // closed anyway.
@@ -191,10 +195,11 @@ impl SettlementWorker {
         Ok(report)
     }
 
-    async fn reverse(&self, report: &mut StepReport) -> Result<(), SettleError> {
-        let chain_id = self.work.chain.chain_id();
-        let records =
-            self.store.transfers_to_reverse(chain_id, self.settings.batch_transfers).await?;
+    async fn reverse(
+        &self,
+        records: &[TransferRecord],
+        report: &mut StepReport,
+    ) -> Result<(), SettleError> {
         let operations: Vec<Operation> = records
             .iter()
             .map(|record| {
@@ -272,8 +277,9 @@ impl SettlementWorker {
             .iter()
             .map(|record| (record.transfer.key.asset(), record.transfer.block.time))
             .collect();
-        let orders = OrderIndex::new(self.store.orders_for(probes).await?);
-        let rates = self.store.rates_at(wanted).await?;
+        let (orders, rates) =
+            tokio::try_join!(self.store.orders_for(probes), self.store.rates_at(wanted))?;
+        let orders = OrderIndex::new(orders);
         let facts: Vec<Facts> = records
             .into_iter()
             .zip(references)

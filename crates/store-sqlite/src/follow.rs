@@ -77,14 +77,14 @@ impl FollowStore for SqliteStore {
     }
 
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
-        let mut session = self.begin("commit blocks").await?;
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
-        let transfers = commit.added.iter().flat_map(|block| &block.transfers);
-        let chain_id = commit.cursor.chain_id;
-        let seen = distinct(chain_id, transfers).map_err(wrong(session.act))?;
-        replace_transfers(&mut session, chain_id, &commit.orphaned, seen, Known::Some).await?;
-        record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
-        session.commit().await
+        // What is mined again after a change of branch is known; else nearly nothing is.
+        if commit.orphaned.is_empty() {
+            match self.try_blocks(&commit, Known::None).await {
+                Err(StoreError { kind: StoreErrorKind::Exists(TRANSFER), .. }) => {}
+                tried => return tried,
+            }
+        }
+        self.try_blocks(&commit, Known::Some).await
     }
 
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
@@ -98,6 +98,17 @@ impl FollowStore for SqliteStore {
 }
 
 impl SqliteStore {
+    async fn try_blocks(&self, commit: &BlocksCommit, known: Known) -> Result<(), StoreError> {
+        let mut session = self.begin("commit blocks").await?;
+        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        let transfers = commit.added.iter().flat_map(|block| &block.transfers);
+        let chain_id = commit.cursor.chain_id;
+        let seen = distinct(chain_id, transfers).map_err(wrong(session.act))?;
+        replace_transfers(&mut session, chain_id, &commit.orphaned, seen, known).await?;
+        record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
+        session.commit().await
+    }
+
     async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
         let mut session = self.begin("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
