@@ -52,6 +52,10 @@ fn policy() -> SettlementPolicy {
 }
 
 fn world() -> World {
+    world_with(WorkerSettings::default())
+}
+
+fn world_with(settings: WorkerSettings) -> World {
     let store: Arc<dyn Store> = Arc::new(FakeStore::new());
     let clock = Arc::new(ManualClock::new(samples::block_time(10)));
     let (writer, task) = LedgerWriter::new(
@@ -68,7 +72,7 @@ fn world() -> World {
         Arc::new(WriterBooks(writer)),
         Arc::clone(&clock) as _,
         Arc::new(policy()),
-        WorkerSettings::default(),
+        settings,
     );
     World { follower: Follower::new(&store), store, worker, clock }
 }
@@ -223,5 +227,59 @@ async fn lapsed_lots_are_booked() {
     assert_eq!(world.step().await.expired, 1);
     let summary = world.store.account(&order.account).await.expect("reads").expect("an account");
     assert!(summary.posted.is_zero());
+    world.must_hold().await;
+}
+
+/// Three payments in block 5, deep enough, one a batch: when the first is settled, the second is planned.
+async fn planned_ahead() -> (World, [OrderTerms; 3], [Transfer; 3]) {
+    let mut world = world_with(WorkerSettings { batch_transfers: 1, ..WorkerSettings::default() });
+    let mut orders = Vec::new();
+    let mut payments = Vec::new();
+    for number in 1..=3 {
+        let order = samples::ordered(&world.store, number).await;
+        let log_index = u32::try_from(number).expect("small");
+        let paid = payment(number, &order, order.due_base_units, block("a", 5));
+        payments.push(Transfer { log_index, ..paid });
+        orders.push(order);
+    }
+    world.empty("a", 4..=4).await;
+    world.follower.extend(vec![applied(block("a", 5), payments.clone())]).await;
+    world.empty("a", 6..=6).await;
+    assert_eq!(world.step().await.settled, 1);
+    (world, orders.try_into().expect("three"), payments.try_into().expect("three"))
+}
+
+#[tokio::test]
+async fn batches_follow_one_another_until_none_is_left() {
+    let (world, orders, _) = planned_ahead().await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.step().await.settled, 1);
+    assert!(!world.step().await.did_something());
+    for order in &orders {
+        assert_eq!(world.state(order).await, OrderState::Paid);
+    }
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn what_was_planned_for_another_branch_is_planned_anew() {
+    let (mut world, orders, payments) = planned_ahead().await;
+    // The second one is mined again, but not deep enough yet.
+    let again = samples::seen_again(payments[1], block("b", 7), 0);
+    let left = [block("a", 5), block("a", 6)];
+    let branch = vec![
+        applied(block("b", 5), Vec::new()),
+        applied(block("b", 6), Vec::new()),
+        applied(block("b", 7), vec![again]),
+    ];
+    world.follower.swap(&left, branch).await;
+    let report = world.step().await;
+    assert_eq!((report.reversed, report.settled), (1, 0), "{report:?}");
+    for order in &orders {
+        assert_eq!(world.state(order).await, OrderState::Open);
+    }
+    world.empty("b", 8..=8).await;
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&orders[1]).await, OrderState::Paid);
     world.must_hold().await;
 }

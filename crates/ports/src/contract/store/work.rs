@@ -48,6 +48,15 @@ pub async fn transfers_to_settle_come_oldest_first(store: &Arc<dyn Store>) {
     assert_eq!(due(2, 1).await, [earlier_log]);
     assert_eq!(due(1, 10).await, vec![]);
     assert_eq!(due(9, 0).await, vec![]);
+    let beyond = async |after, limit| {
+        let found = store.transfers_to_settle(CHAIN, Some(after), 8, limit).await;
+        all_of(found.expect("reads"))
+    };
+    assert_eq!(beyond((2, 5), 10).await, [earlier_log, early, middle]);
+    assert_eq!(beyond((2, 6), 10).await, [early, middle]);
+    assert_eq!(beyond((2, 7), 1).await, [middle]);
+    assert_eq!(beyond((5, 1), 10).await, vec![]);
+    assert_eq!(beyond((u64::MAX, u32::MAX), 10).await, vec![]);
     let records = store.transfers_to_settle(ChainId(1), None, 9, 10).await.expect("reads");
     let record = records.first().expect("one");
     assert_eq!((record.transfer, record.canonical), (of_other, true));
