@@ -33,8 +33,8 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(name: String, kind: String) -> Self {
-        let handed = match kind.as_str() {
+    fn new(name: String, kind: &str) -> Self {
+        let handed = match kind {
             "int8" => "int8",
             "int4" => "int4",
             "int2" => "int2",
@@ -43,7 +43,7 @@ impl Shape {
             "uuid" => "uuid",
             _ => "text",
         };
-        let kind = kind.strip_prefix('_').map_or_else(|| kind.clone(), |one| format!("{one}[]"));
+        let kind = kind.strip_prefix('_').map_or_else(|| kind.to_owned(), |one| format!("{one}[]"));
         Self { name, kind, handed }
     }
 
