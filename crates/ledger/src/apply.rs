@@ -81,10 +81,13 @@ fn draft(
 ) -> Result<Draft, Refusal> {
     let state = &*batch.state;
     match &operation.act {
-        Act::Settle { transfer, generation, reference, decision, value } => {
+        Act::Settle { transfer, generation, judged_in, reference, decision, value } => {
             let record = state.transfers.get(transfer).ok_or(Refusal::NoSuchTransfer)?;
             if !record.canonical {
                 return Err(Refusal::NotCanonical);
+            }
+            if judged_in.is_some_and(|block| block != record.transfer.block.hash) {
+                return Err(Refusal::Moved);
             }
             if record.generation != *generation || record.settlement.is_some() {
                 return Err(Refusal::StaleGeneration);

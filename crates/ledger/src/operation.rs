@@ -181,6 +181,9 @@ pub enum Act {
         transfer: TransferId,
         /// How often it has been reversed before.
         generation: u32,
+        /// The block whose confirmations were judged: standing in another one, it is judged anew. `None` where no
+        /// confirmations were asked for.
+        judged_in: Option<B256>,
         /// What its calldata carried, now that it has been read.
         reference: Option<Reference>,
         /// What becomes of it.
@@ -291,6 +294,9 @@ pub enum Refusal {
     /// The transfer is not on the canonical chain.
     #[error("the transfer is not on the canonical chain")]
     NotCanonical,
+    /// The transfer stands in another block than the one whose confirmations were judged.
+    #[error("the transfer has moved to another block")]
+    Moved,
     /// The transfer has been settled or reversed since this was planned.
     #[error("the transfer is at another generation")]
     StaleGeneration,

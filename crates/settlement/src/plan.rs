@@ -104,6 +104,7 @@ fn settle(facts: &Facts, decision: Decision, value: Option<Usd>) -> Operation {
     Operation::from(Act::Settle {
         transfer: facts.record.transfer.key.id(),
         generation: facts.record.generation,
+        judged_in: Some(facts.record.transfer.block.hash),
         reference: facts.reference,
         decision,
         value,

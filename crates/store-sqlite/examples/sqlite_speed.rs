@@ -81,6 +81,7 @@ fn settlement(number: u64) -> Result<Operation, Box<dyn Error>> {
     Ok(Operation::from(Act::Settle {
         transfer: transfer(number).key.id(),
         generation: 0,
+        judged_in: None,
         reference: None,
         decision,
         value: Some("5.00".parse()?),

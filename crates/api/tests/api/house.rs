@@ -331,7 +331,14 @@ impl House {
     /// Settles a transfer as decided.
     pub(crate) async fn settle(&self, transfer: TransferId, decision: Decision) {
         let value = Some("9.99".parse().expect("dollars"));
-        let act = Act::Settle { transfer, generation: 0, reference: None, decision, value };
+        let act = Act::Settle {
+            transfer,
+            generation: 0,
+            judged_in: None,
+            reference: None,
+            decision,
+            value,
+        };
         let operations = vec![Operation::from(act)];
         let touches = touches(&operations);
         let (now, outcomes) = (self.clock.now(), Arc::new(Mutex::new(Vec::new())));

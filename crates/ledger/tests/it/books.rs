@@ -6,7 +6,7 @@ use inspay_ledger::{
     Act, Decision, Evidence, LatePolicy, LateTerms, Operation, Outcome, OverPolicy, PartialPolicy,
     Refusal, SettlementRules, SuspenseReason,
 };
-use inspay_primitives::{Credits, Timestamp, U256};
+use inspay_primitives::{B256, Credits, Timestamp, U256};
 
 fn credit_all() -> SettlementRules {
     SettlementRules::default()
@@ -352,6 +352,7 @@ fn a_batch_gives_what_one_by_one_gives() {
             Operation::from(Act::Settle {
                 transfer: crate::support::transfer(index, U256::from(3_000), 100, 0).key.id(),
                 generation: 0,
+                judged_in: None,
                 reference: None,
                 decision: Decision::Attribute {
                     order: crate::support::order().terms.id,
@@ -374,4 +375,30 @@ fn a_batch_gives_what_one_by_one_gives() {
     }
     assert_eq!(together.entries, apart.entries);
     assert_eq!(together.state.head, apart.state.head);
+}
+
+#[test]
+fn what_stands_in_another_block_than_was_judged_is_refused() {
+    let mut books = Books::new(credit_all());
+    books.receive(0, 3_000, 100);
+    let stands_in = crate::support::transfer(0, U256::from(3_000), 100, 1);
+    let mut settle_judged_in = |block| {
+        let operation = Operation::from(Act::Settle {
+            transfer: stands_in.key.id(),
+            generation: 0,
+            judged_in: Some(block),
+            reference: None,
+            decision: Decision::Attribute {
+                order: crate::support::order().terms.id,
+                evidence: Evidence::Reference,
+                late: None,
+            },
+            value: None,
+        });
+        books.apply(&[operation])
+    };
+    let elsewhere = B256::repeat_byte(9);
+    assert_eq!(settle_judged_in(elsewhere), [Outcome::Refused(Refusal::Moved)]);
+    let settled = settle_judged_in(stands_in.block.hash);
+    assert!(matches!(settled.as_slice(), [Outcome::Applied { .. }]), "{settled:?}");
 }

@@ -132,7 +132,14 @@ impl Books {
 
     pub(crate) fn decide(&mut self, index: u8, generation: u32, decision: Decision) -> Outcome {
         let transfer = self.record(index).transfer.key.id();
-        self.one(Act::Settle { transfer, generation, reference: None, decision, value: None })
+        self.one(Act::Settle {
+            transfer,
+            generation,
+            judged_in: None,
+            reference: None,
+            decision,
+            value: None,
+        })
     }
 
     pub(crate) fn settle_by(&mut self, index: u8, evidence: Evidence) -> Outcome {

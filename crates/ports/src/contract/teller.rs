@@ -94,6 +94,7 @@ pub fn settle_as(transfer: &Transfer, generation: u32, decision: Decision) -> Op
     Operation::from(Act::Settle {
         transfer: transfer.key.id(),
         generation,
+        judged_in: Some(transfer.block.hash),
         reference: None,
         decision,
         value: None,

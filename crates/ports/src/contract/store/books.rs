@@ -218,8 +218,15 @@ pub async fn every_kind_of_settlement_reads_back(store: &Arc<dyn Store>) {
     };
     let value = Some("12345678901234567890.123456".parse().expect("dollars"));
     let valued = |operation: Operation| match operation.act {
-        Act::Settle { transfer, generation, reference, decision, .. } => {
-            Operation::from(Act::Settle { transfer, generation, reference, decision, value })
+        Act::Settle { transfer, generation, judged_in, reference, decision, .. } => {
+            Operation::from(Act::Settle {
+                transfer,
+                generation,
+                judged_in,
+                reference,
+                decision,
+                value,
+            })
         }
         Act::Reverse { .. } | Act::CloseOrder { .. } | Act::ExpireLot { .. } => operation,
     };
@@ -347,8 +354,15 @@ pub async fn what_a_batch_learned_of_calldata_is_kept(store: &Arc<dyn Store>) {
         Transfer { reference: Some(Some(reference(7))), ..paid(3, usdt(), U256::from(5), at, 2) };
     recorded(store, &[unread, unread_none, known]).await;
     let learned = |transfer: &Transfer, reference| match settle_alone(transfer, 0).act {
-        Act::Settle { transfer, generation, decision, value, .. } => {
-            Operation::from(Act::Settle { transfer, generation, reference, decision, value })
+        Act::Settle { transfer, generation, judged_in, decision, value, .. } => {
+            Operation::from(Act::Settle {
+                transfer,
+                generation,
+                judged_in,
+                reference,
+                decision,
+                value,
+            })
         }
         act @ (Act::Reverse { .. } | Act::CloseOrder { .. } | Act::ExpireLot { .. }) => {
             Operation::from(act)
