@@ -1,5 +1,6 @@
 //! End to end: the real binary, a real chain, both databases.
 
+mod adversaries;
 mod cli;
 mod pay;
 mod refuse;

@@ -271,6 +271,52 @@ impl Gateway {
         (status, answer.json().await.unwrap_or_default())
     }
 
+    /// Makes a further key; answers the key.
+    ///
+    /// # Panics
+    ///
+    /// If it is refused.
+    pub async fn make_key(&self, label: &str, scope: &str) -> String {
+        let made = self.command(&["keys", "create", label, "--scope", scope, "--json"]).await;
+        json_of(&made)["key"].as_str().expect("a key").to_owned()
+    }
+
+    /// The same gateway, asked with another key from now on. Answers the key of before.
+    pub fn use_key(&mut self, key: String) -> String {
+        std::mem::replace(&mut self.key, key)
+    }
+
+    /// The process that runs, if one does.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Where everything of this gateway lies.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// All of a list, page by page.
+    ///
+    /// # Panics
+    ///
+    /// If a page has no items.
+    pub async fn all(&self, path: &str) -> Vec<Value> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut items: Vec<Value> = Vec::new();
+        let mut after = String::new();
+        loop {
+            let (_, page) = self.get(&format!("{path}{joint}limit=200{after}")).await;
+            items.extend(page["items"].as_array().expect("items").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return items,
+            }
+        }
+    }
+
     /// Posts with an idempotency key of its own; answers status and body.
     ///
     /// # Panics
@@ -351,19 +397,40 @@ pub fn order_path(order: &Value) -> String {
     format!("/v1/orders/{}", order["id"].as_str().unwrap_or_default())
 }
 
+/// What an order asks for, in base units.
+///
+/// # Panics
+///
+/// If the order cannot be read.
+#[must_use]
+pub fn due(order: &Value) -> U256 {
+    text(&order["payment"]["amount"]["base_units"]).parse().expect("an amount")
+}
+
+/// The reference that an order's payment carries.
+///
+/// # Panics
+///
+/// If the order cannot be read.
+#[must_use]
+pub fn reference(order: &Value) -> Reference {
+    text(&order["reference"]).parse().expect("a reference")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
 /// Sends what an order asks for, reference included, and answers the chain transaction.
 ///
 /// # Panics
 ///
 /// If the order cannot be read or the chain refuses.
 pub async fn pay(chain: &Devchain, order: &Value, payer: Address) -> B256 {
-    let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let due: U256 = text(&order["payment"]["amount"]["base_units"]).parse().expect("an amount");
     let token: Address = text(&order["token"]).parse().expect("a token");
     let treasury: Address = text(&order["treasury"]).parse().expect("a treasury");
-    let reference: Reference = text(&order["reference"]).parse().expect("a reference");
     chain
-        .transfer(token, payer, treasury, due, Some(reference))
+        .transfer(token, payer, treasury, due(order), Some(reference(order)))
         .await
         .expect("the payment is mined")
 }
