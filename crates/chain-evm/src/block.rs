@@ -14,6 +14,7 @@ use crate::{
     chain_tx::FullBlock,
     endpoint::Endpoint,
     pool::Pool,
+    reads,
     receipts::{ProvenLogs, ToldReceipt, prove},
     rpc::{Answer, Call},
     settings::{EvmChainSettings, HashCheck},
@@ -30,6 +31,32 @@ pub(crate) async fn proven_block(
     if is_empty {
         return Ok(ProvenBlock { header: header.clone(), transfers: vec![], proof: Proof::Bloom });
     }
+    read_whole(pool, settings, header, filter).await
+}
+
+/// The canonical block at a height, whatever its bloom says.
+pub(crate) async fn reread_block(
+    pool: &Pool,
+    settings: &EvmChainSettings,
+    number: u64,
+    filter: &WatchFilter,
+) -> Result<ProvenBlock, ChainErrorKind> {
+    let numbers = [number];
+    let headers =
+        pool.ask(async |endpoint| reads::headers_at(&endpoint, settings, &numbers).await).await?;
+    let [header] = headers.as_slice() else {
+        let text = format!("asked for the header of block {number}, told of {}", headers.len());
+        return Err(ChainErrorKind::Contradiction(text));
+    };
+    read_whole(pool, settings, header, filter).await
+}
+
+async fn read_whole(
+    pool: &Pool,
+    settings: &EvmChainSettings,
+    header: &Header,
+    filter: &WatchFilter,
+) -> Result<ProvenBlock, ChainErrorKind> {
     let transfers =
         pool.ask(async |endpoint| read_block(&endpoint, settings, header, filter).await).await?;
     Ok(ProvenBlock { header: header.clone(), transfers, proof: Proof::ReceiptsRoot })

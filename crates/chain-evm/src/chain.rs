@@ -9,15 +9,21 @@ use std::sync::{
 
 use async_trait::async_trait;
 use inspay_ports::{
-    Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer, TokenFacts,
-    TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer,
+    TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    block, endpoint::EndpointView, pool::Pool, range, reads, settings::EvmChainSettings, wake::Wake,
+    agreement, block,
+    endpoint::EndpointView,
+    pool::Pool,
+    range, reads,
+    settings::EvmChainSettings,
+    transport::{HttpTransport, Transport},
+    wake::Wake,
 };
 
 /// An EVM chain behind its endpoints. Dropping it closes its WebSocket.
@@ -38,13 +44,32 @@ impl EvmChain {
     ///
     /// When the settings name no endpoint, or there is no runtime to follow new heads on.
     pub fn new(settings: EvmChainSettings) -> Result<Self, ChainError> {
+        let transports = settings
+            .http
+            .iter()
+            .map(|url| Ok(Arc::new(HttpTransport::new(url.clone())?) as Arc<dyn Transport>))
+            .collect::<Result<_, _>>()
+            .map_err(unusable(settings.chain_id))?;
+        Self::over(settings, transports)
+    }
+
+    /// As [`Self::new`], over given ways to the endpoints in place of those that the settings name.
+    ///
+    /// All waits are Tokio's, so a paused clock moves them; with `jitter` off nothing is left to chance.
+    ///
+    /// # Errors
+    ///
+    /// When there is no endpoint, or no runtime to follow new heads on.
+    pub fn over(
+        settings: EvmChainSettings,
+        transports: Vec<Arc<dyn Transport>>,
+    ) -> Result<Self, ChainError> {
         let calls = Arc::new(AtomicU64::new(0));
-        let chain_id = settings.chain_id;
-        let refused = |kind| ChainError { chain_id, act: "use its endpoints", kind };
-        let pool = Pool::new(&settings, &calls).map_err(refused)?;
+        let refused = unusable(settings.chain_id);
+        let pool = Pool::new(&settings, transports, &calls).map_err(&refused)?;
         let stop = CancellationToken::new();
         let follow = |url| Wake::spawn(&settings, url, stop.clone());
-        let wake = settings.ws.as_ref().map(follow).transpose().map_err(refused)?;
+        let wake = settings.ws.as_ref().map(follow).transpose().map_err(&refused)?;
         Ok(Self { settings, pool, wake, calls, _stop: stop.drop_guard() })
     }
 
@@ -64,6 +89,10 @@ impl EvmChain {
         let chain_id = self.settings.chain_id;
         move |kind| ChainError { chain_id, act, kind }
     }
+}
+
+fn unusable(chain_id: ChainId) -> impl Fn(ChainErrorKind) -> ChainError {
+    move |kind| ChainError { chain_id, act: "use its endpoints", kind }
 }
 
 #[async_trait]
@@ -132,6 +161,30 @@ impl Chain for EvmChain {
     ) -> Result<RangeAnswer, ChainError> {
         let answer = range::range(&self.pool, &self.settings, from, to, filter);
         answer.await.map_err(self.could_not("read a range of logs"))
+    }
+
+    async fn second_range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &WatchFilter,
+    ) -> Result<Option<RangeAnswer>, ChainError> {
+        let answer = range::second_range(&self.pool, &self.settings, from, to, filter);
+        answer.await.map_err(self.could_not("read a range of logs from another endpoint"))
+    }
+
+    async fn reread_block(
+        &self,
+        number: u64,
+        filter: &WatchFilter,
+    ) -> Result<ProvenBlock, ChainError> {
+        let proven = block::reread_block(&self.pool, &self.settings, number, filter);
+        proven.await.map_err(self.could_not("read a block again"))
+    }
+
+    async fn agreed(&self, transfers: &[Transfer]) -> Result<Vec<Agreement>, ChainError> {
+        let agreed = agreement::agreed(&self.pool, &self.settings, transfers);
+        agreed.await.map_err(self.could_not("ask every endpoint for a receipt"))
     }
 
     async fn references(

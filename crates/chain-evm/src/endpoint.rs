@@ -13,19 +13,18 @@ use std::{
 use futures::{StreamExt, stream};
 use inspay_ports::ChainErrorKind;
 use inspay_primitives::ChainId;
-use reqwest::{Client, Response, Url, header};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::OnceCell,
-    time::{Instant, error::Elapsed, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use crate::{
     classify::classify_status,
     reads,
     rpc::{self, Answer, Call},
-    settings::{EvmChainSettings, NodeUrl},
-    wire::clip,
+    settings::EvmChainSettings,
+    transport::{ReplyLimits, Transport},
 };
 
 /// Bodies above this are decoded off the runtime's own threads: they take milliseconds.
@@ -86,8 +85,7 @@ pub(crate) enum Readiness {
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     host: String,
-    url: NodeUrl,
-    client: Client,
+    transport: Arc<dyn Transport>,
     request_timeout: Duration,
     response_bytes_max: usize,
     batch_calls_max: usize,
@@ -101,21 +99,13 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     pub(crate) fn new(
-        url: &NodeUrl,
+        transport: Arc<dyn Transport>,
         settings: &EvmChainSettings,
         calls: Arc<AtomicU64>,
-    ) -> Result<Self, ChainErrorKind> {
-        let mut builder = Client::builder();
-        if url.is_local() {
-            builder = builder.no_proxy();
-        }
-        let client = builder.build().map_err(|error| {
-            ChainErrorKind::Refused(format!("no HTTP client: {}", clip(&error.to_string())))
-        })?;
-        Ok(Self {
-            host: url.host(),
-            url: url.clone(),
-            client,
+    ) -> Self {
+        Self {
+            host: transport.host(),
+            transport,
             request_timeout: settings.request_timeout,
             response_bytes_max: settings.response_bytes_max,
             batch_calls_max: settings.batch_calls_max.max(1),
@@ -125,7 +115,7 @@ impl Endpoint {
             on_its_chain: OnceCell::new(),
             health: Mutex::default(),
             calls,
-        })
+        }
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -143,6 +133,10 @@ impl Endpoint {
             resting,
             takes_batches: self.takes_batches.load(Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(crate) fn gives_block_receipts(&self) -> bool {
@@ -333,35 +327,29 @@ impl Endpoint {
         body: String,
         deadline: Instant,
     ) -> Result<Vec<u8>, ChainErrorKind> {
-        let hung = |_: Elapsed| {
-            self.note_failed(Rest::Avoided(REST_HUNG));
-            let after = self.request_timeout;
-            let text = format!("{}: {method}: no answer within {after:?}", self.host);
-            ChainErrorKind::Unreachable(text)
-        };
-        let url: Url = self.url.expose().clone();
-        let request = self.client.post(url).header(header::CONTENT_TYPE, "application/json");
-        let response = timeout_at(deadline, request.body(body).send()).await.map_err(hung)?;
-        let response = response.map_err(|error| self.lost(error))?;
-        let status = response.status();
-        let asked_rest = asked_rest(&response);
-        let body = match timeout_at(deadline, self.read_body(method, response)).await {
-            Ok(body) => body?,
-            // It answers, but with more than the time is enough for; half of it may be.
-            Err(_) if method == "eth_getLogs" => {
+        let limits = ReplyLimits { deadline, bytes_max: self.response_bytes_max };
+        let sent = self.transport.post(method, body.into_bytes(), limits);
+        let reply = match timeout_at(deadline, sent).await {
+            Err(_) => {
+                self.note_failed(Rest::Avoided(REST_HUNG));
                 let after = self.request_timeout;
-                let message = format!("{}: the answer did not end within {after:?}", self.host);
-                return Err(ChainErrorKind::RangeTooLarge { message, blocks_max: None });
+                let text = format!("{}: {method}: no answer within {after:?}", self.host);
+                return Err(ChainErrorKind::Unreachable(text));
             }
-            Err(elapsed) => return Err(hung(elapsed)),
+            Ok(Err(ChainErrorKind::Unreachable(text))) => {
+                let rest = self.next_rest();
+                self.note_failed(Rest::Avoided(rest));
+                return Err(ChainErrorKind::Unreachable(format!("{}: {text}", self.host)));
+            }
+            Ok(reply) => reply?,
         };
-        if status.is_success() {
-            return Ok(body);
+        if (200..300).contains(&reply.status) {
+            return Ok(reply.body);
         }
-        let kind = rpc::refusal_in(method, &body).unwrap_or_else(|| {
-            classify_status(method, status.as_u16(), &String::from_utf8_lossy(&body))
+        let kind = rpc::refusal_in(method, &reply.body).unwrap_or_else(|| {
+            classify_status(method, reply.status, &String::from_utf8_lossy(&reply.body))
         });
-        match (&kind, asked_rest) {
+        match (&kind, reply.rest) {
             (ChainErrorKind::RateLimited(_), Some(rest)) => self.note_failed(Rest::Asked(rest)),
             _ => self.note_kind(Some(&kind)),
         }
@@ -388,47 +376,6 @@ impl Endpoint {
             )
             | None => self.note_answered(),
         }
-    }
-
-    async fn read_body(
-        &self,
-        method: &str,
-        mut response: Response,
-    ) -> Result<Vec<u8>, ChainErrorKind> {
-        let announced = response.content_length().and_then(|bytes| usize::try_from(bytes).ok());
-        let too_long = || {
-            let most = self.response_bytes_max;
-            let message = format!("{method}: the answer is longer than {most} bytes");
-            if method == "eth_getLogs" {
-                ChainErrorKind::RangeTooLarge { message, blocks_max: None }
-            } else {
-                ChainErrorKind::Refused(message)
-            }
-        };
-        if announced.is_some_and(|bytes| self.response_bytes_max < bytes) {
-            return Err(too_long());
-        }
-        let mut body = Vec::with_capacity(announced.unwrap_or_default());
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(error))? {
-            if self.response_bytes_max < body.len().saturating_add(chunk.len()) {
-                return Err(too_long());
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
-
-    fn lost(&self, error: reqwest::Error) -> ChainErrorKind {
-        let rest = self.next_rest();
-        self.note_failed(Rest::Avoided(rest));
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            text = format!("{text}: {inner}");
-            cause = inner.source();
-        }
-        ChainErrorKind::Unreachable(format!("{}: {}", self.host, clip(&text)))
     }
 
     fn count<T>(&self, method: &'static str, answer: &Answer<T>) {
@@ -460,11 +407,6 @@ fn worst_of<T>(answers: &Result<Vec<Answer<T>>, ChainErrorKind>) -> Option<&Chai
     failures.find(|kind| {
         matches!(kind, ChainErrorKind::RateLimited(_) | ChainErrorKind::Unreachable(_))
     })
-}
-
-fn asked_rest(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 async fn decode<T, F>(body: Vec<u8>, read: F) -> Result<T, ChainErrorKind>

@@ -3,6 +3,7 @@
 //! Never signs, never sends, never keeps a filter on a node, and never hands out an answer that it
 //! could not check: a missing answer is an error, and a set of transfers comes with its proof.
 
+mod agreement;
 mod block;
 mod bloom;
 mod chain;
@@ -20,6 +21,7 @@ mod retry;
 mod rpc;
 mod settings;
 mod transfers;
+mod transport;
 mod wake;
 mod wire;
 
@@ -29,3 +31,4 @@ pub use reference::reference_of;
 pub use reqwest::Url;
 pub use retry::{RetryPolicy, retry_transient};
 pub use settings::{EvmChainSettings, HashCheck, NodeUrl};
+pub use transport::{HttpTransport, Reply, ReplyLimits, Transport};

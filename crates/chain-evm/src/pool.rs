@@ -18,6 +18,7 @@ use crate::{
     reads,
     retry::{RetryPolicy, retry_transient},
     settings::EvmChainSettings,
+    transport::Transport,
 };
 
 /// Longer than that nobody waits for a rate limit to pass: the caller is told.
@@ -35,22 +36,23 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new(
         settings: &EvmChainSettings,
+        transports: Vec<Arc<dyn Transport>>,
         calls: &Arc<AtomicU64>,
     ) -> Result<Self, ChainErrorKind> {
-        if settings.http.is_empty() {
+        if transports.is_empty() {
             return Err(ChainErrorKind::Refused("the settings name no endpoint".to_owned()));
         }
-        let endpoints = settings
-            .http
-            .iter()
-            .map(|url| Endpoint::new(url, settings, Arc::clone(calls)).map(Arc::new))
-            .collect::<Result<_, _>>()?;
+        let endpoints = transports
+            .into_iter()
+            .map(|transport| Arc::new(Endpoint::new(transport, settings, Arc::clone(calls))))
+            .collect();
         let policy = RetryPolicy {
             tries_max: 4,
             first_delay: Duration::from_millis(50),
             delay_max: Duration::from_secs(1),
             // What took a timeout to fail is not tried again here.
             elapsed_max: settings.request_timeout.min(RETRY_MAX),
+            jitter: settings.jitter,
         };
         Ok(Self { endpoints, policy })
     }
@@ -69,13 +71,45 @@ impl Pool {
         retry_transient(self.policy, is_short_trouble, || self.ask_each(&question)).await
     }
 
+    /// As [`Self::ask`], but never the endpoint that is asked first; `None` where there is no other.
+    pub(crate) async fn ask_another<T, F, Fut>(
+        &self,
+        question: F,
+    ) -> Result<Option<T>, ChainErrorKind>
+    where
+        F: Fn(Arc<Endpoint>) -> Fut,
+        Fut: Future<Output = Result<T, ChainErrorKind>>,
+    {
+        if self.endpoints.len() < 2 {
+            return Ok(None);
+        }
+        let others = || async {
+            let order = self.in_order().await?;
+            let others = order.into_iter().skip(1).collect();
+            self.ask_those(others, &question).await
+        };
+        retry_transient(self.policy, is_short_trouble, others).await.map(Some)
+    }
+
     async fn ask_each<T, F, Fut>(&self, question: &F) -> Result<T, ChainErrorKind>
     where
         F: Fn(Arc<Endpoint>) -> Fut,
         Fut: Future<Output = Result<T, ChainErrorKind>>,
     {
+        self.ask_those(self.in_order().await?, question).await
+    }
+
+    async fn ask_those<T, F, Fut>(
+        &self,
+        endpoints: Vec<Arc<Endpoint>>,
+        question: &F,
+    ) -> Result<T, ChainErrorKind>
+    where
+        F: Fn(Arc<Endpoint>) -> Fut,
+        Fut: Future<Output = Result<T, ChainErrorKind>>,
+    {
         let mut failed = None;
-        for endpoint in self.in_order().await? {
+        for endpoint in endpoints {
             let answer = match endpoint.confirm_chain().await {
                 Ok(()) => question(Arc::clone(&endpoint)).await,
                 Err(kind) => Err(kind),
@@ -84,14 +118,19 @@ impl Pool {
                 Ok(answer) => return Ok(answer),
                 Err(kind) if is_final(&kind) => return Err(kind),
                 Err(kind) => {
-                    if matches!(kind, ChainErrorKind::Contradiction(_)) {
-                        endpoint.note_wrong();
-                    }
+                    self.note_failure(&endpoint, &kind);
                     failed = Some(more_telling(failed, kind));
                 }
             }
         }
         Err(failed.unwrap_or_else(|| ChainErrorKind::Unreachable("no endpoint is left".to_owned())))
+    }
+
+    /// Notes what a failed question says about its endpoint, beyond what the endpoint has noted itself.
+    pub(crate) fn note_failure(&self, endpoint: &Endpoint, kind: &ChainErrorKind) {
+        if matches!(kind, ChainErrorKind::Contradiction(_)) {
+            endpoint.note_wrong();
+        }
     }
 
     /// The chain that the endpoints are on; of several, one that is not the settings'.

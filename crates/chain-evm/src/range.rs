@@ -26,30 +26,68 @@ pub(crate) async fn range(
     to: u64,
     filter: &WatchFilter,
 ) -> Result<RangeAnswer, ChainErrorKind> {
-    let words: Vec<B256> = filter
-        .treasuries
-        .iter()
-        .filter(|(_, first_block)| *first_block <= to)
-        .map(|(treasury, _)| treasury.into_word())
-        .collect();
-    if words.is_empty() || filter.tokens.is_empty() || to < from {
+    let Some(question) = Question::new(from, to, filter) else {
         return Ok(RangeAnswer { from, to, transfers: vec![] });
-    }
-    let span = Span { from, to };
-    let into = span.logs_call(filter, &json!([TRANSFER_TOPIC, null, words]));
-    let out = span.logs_call(filter, &json!([TRANSFER_TOPIC, words]));
-    let transfers = pool
-        .ask(async |endpoint| {
-            let answers = endpoint.batch::<Vec<ToldLog>>(&[into.clone(), out.clone()]).await?;
-            let [into, out]: [_; 2] = answers.try_into().map_err(|_| {
-                ChainErrorKind::Contradiction("two questions, another number of answers".to_owned())
-            })?;
-            let (into, out) = (span.placed(into?)?, span.placed(out?)?);
-            let times = block_times(&endpoint, settings, &[&into, &out]).await?;
-            numbered(filter, &into, &out, &times)
-        })
-        .await?;
+    };
+    let transfers =
+        pool.ask(async |endpoint| question.ask(&endpoint, settings, filter).await).await?;
     Ok(RangeAnswer { from, to, transfers })
+}
+
+/// As [`range`], from another endpoint than the one that is asked first; `None` without another.
+pub(crate) async fn second_range(
+    pool: &Pool,
+    settings: &EvmChainSettings,
+    from: u64,
+    to: u64,
+    filter: &WatchFilter,
+) -> Result<Option<RangeAnswer>, ChainErrorKind> {
+    let Some(question) = Question::new(from, to, filter) else {
+        return Ok(Some(RangeAnswer { from, to, transfers: vec![] }));
+    };
+    let asked = pool.ask_another(async |endpoint| question.ask(&endpoint, settings, filter).await);
+    Ok(asked.await?.map(|transfers| RangeAnswer { from, to, transfers }))
+}
+
+/// The two questions that a range is: transfers in, and transfers out.
+#[derive(Debug)]
+struct Question {
+    span: Span,
+    calls: [Call; 2],
+}
+
+impl Question {
+    /// `None` where nothing is followed in the range, or there are no blocks in it.
+    fn new(from: u64, to: u64, filter: &WatchFilter) -> Option<Self> {
+        let words: Vec<B256> = filter
+            .treasuries
+            .iter()
+            .filter(|(_, first_block)| *first_block <= to)
+            .map(|(treasury, _)| treasury.into_word())
+            .collect();
+        if words.is_empty() || filter.tokens.is_empty() || to < from {
+            return None;
+        }
+        let span = Span { from, to };
+        let into = span.logs_call(filter, &json!([TRANSFER_TOPIC, null, words]));
+        let out = span.logs_call(filter, &json!([TRANSFER_TOPIC, words]));
+        Some(Self { span, calls: [into, out] })
+    }
+
+    async fn ask(
+        &self,
+        endpoint: &Endpoint,
+        settings: &EvmChainSettings,
+        filter: &WatchFilter,
+    ) -> Result<Vec<Transfer>, ChainErrorKind> {
+        let answers = endpoint.batch::<Vec<ToldLog>>(&self.calls).await?;
+        let [into, out]: [_; 2] = answers.try_into().map_err(|_| {
+            ChainErrorKind::Contradiction("two questions, another number of answers".to_owned())
+        })?;
+        let (into, out) = (self.span.placed(into?)?, self.span.placed(out?)?);
+        let times = block_times(endpoint, settings, &[&into, &out]).await?;
+        numbered(filter, &into, &out, &times)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

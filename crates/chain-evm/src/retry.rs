@@ -13,12 +13,15 @@ use tokio::time::{Instant, sleep};
 pub struct RetryPolicy {
     /// Tries in all, the first included.
     pub tries_max: u32,
-    /// About how long to wait before the second try; later waits are longer and vary by half.
+    /// About how long to wait before the second try; later waits are longer.
     pub first_delay: Duration,
     /// No wait is longer than about this.
     pub delay_max: Duration,
     /// No try begins later than this after the first one.
     pub elapsed_max: Duration,
+    /// Whether waits vary by half, so that many callers do not come back at once; without it the same
+    /// calls wait the same.
+    pub jitter: bool,
 }
 
 /// Does `act` until it succeeds, fails for good, or the policy's tries or time are used up. The last
@@ -37,7 +40,7 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     let started = Instant::now();
-    let mut delays = Delays::new(policy.first_delay, policy.delay_max);
+    let mut delays = Delays::new(policy.first_delay, policy.delay_max, policy.jitter);
     let mut tries = 0;
     loop {
         tries += 1;
@@ -64,14 +67,17 @@ pub(crate) struct Delays {
 }
 
 impl Delays {
-    pub(crate) fn new(first_delay: Duration, delay_max: Duration) -> Self {
-        let growing = ExponentialBackoffBuilder::new()
+    pub(crate) fn new(first_delay: Duration, delay_max: Duration, jitter: bool) -> Self {
+        let mut growing = ExponentialBackoffBuilder::new();
+        growing
             .with_initial_interval(first_delay)
             .with_max_interval(delay_max)
             .with_multiplier(2.0)
-            .with_max_elapsed_time(None)
-            .build();
-        Self { growing, delay_max }
+            .with_max_elapsed_time(None);
+        if !jitter {
+            growing.with_randomization_factor(0.0);
+        }
+        Self { growing: growing.build(), delay_max }
     }
 
     pub(crate) fn next_delay(&mut self) -> Duration {
@@ -92,6 +98,7 @@ mod tests {
         first_delay: Duration::from_millis(100),
         delay_max: Duration::from_secs(1),
         elapsed_max: Duration::from_secs(10),
+        jitter: true,
     };
 
     #[derive(Debug, PartialEq, Eq)]
@@ -134,6 +141,15 @@ mod tests {
         assert_eq!((outcome, tries), (Err(Failure { tried: 4, transient: true }), 4));
         // Three waits of at most 150, 300 and 600 milliseconds; a fourth would have made it longer.
         assert!(started.elapsed() <= Duration::from_millis(1060), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_jitter_the_same_tries_wait_the_same() {
+        let started = Instant::now();
+        let exact = RetryPolicy { jitter: false, ..POLICY };
+        let (outcome, _) = tried(exact, 99, true).await;
+        assert!(outcome.is_err());
+        assert_eq!(started.elapsed(), Duration::from_millis(100 + 200 + 400));
     }
 
     #[tokio::test(start_paused = true)]

@@ -90,6 +90,8 @@ pub struct EvmChainSettings {
     pub batch_calls_max: usize,
     /// After that long without a new head the WebSocket is opened anew.
     pub ws_silence_max: Duration,
+    /// Whether waits between tries vary by chance; off where a run must be the same each time.
+    pub jitter: bool,
 }
 
 impl EvmChainSettings {
@@ -109,6 +111,7 @@ impl EvmChainSettings {
             // The smallest cap among the usual providers.
             batch_calls_max: 100,
             ws_silence_max: Duration::from_secs(60),
+            jitter: true,
         }
     }
 }

@@ -57,6 +57,7 @@ impl Wake {
             check: settings.header_hash,
             connect_timeout: settings.request_timeout,
             silence_max: settings.ws_silence_max,
+            jitter: settings.jitter,
         };
         runtime.spawn(async move { stop.run_until_cancelled(Box::pin(follower.run())).await });
         Ok(wake)
@@ -105,11 +106,12 @@ struct Follower {
     check: HashCheck,
     connect_timeout: Duration,
     silence_max: Duration,
+    jitter: bool,
 }
 
 impl Follower {
     async fn run(self) {
-        let mut delays = Delays::new(RECONNECT_FIRST, RECONNECT_MAX);
+        let mut delays = Delays::new(RECONNECT_FIRST, RECONNECT_MAX, self.jitter);
         loop {
             let ended = self.follow(&mut delays).await;
             let delay = delays.next_delay();

@@ -90,6 +90,17 @@ pub struct RangeAnswer {
     pub transfers: Vec<Transfer>,
 }
 
+/// How far the endpoints of a chain agree that a transfer stands in its block, and its block on the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agreement {
+    /// Endpoints that have the same log in the same canonical block.
+    pub agreeing: u32,
+    /// Endpoints that were asked. One that did not answer, or has not got that far, is among them.
+    pub asked: u32,
+    /// Which endpoint says something else, and what, if one does.
+    pub contradiction: Option<String>,
+}
+
 /// What a token's contract says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFacts {
@@ -155,6 +166,31 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
         to: u64,
         filter: &WatchFilter,
     ) -> Result<RangeAnswer, ChainError>;
+
+    /// The same range again, from another endpoint than the one that a range is asked of first, so that
+    /// what one leaves out the other may tell. `None` where there is only one endpoint.
+    async fn second_range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &WatchFilter,
+    ) -> Result<Option<RangeAnswer>, ChainError>;
+
+    /// The canonical block at a height with its set of transfers, read by its hash and proven by its
+    /// receipts, whatever its bloom says or a range brought.
+    async fn reread_block(
+        &self,
+        number: u64,
+        filter: &WatchFilter,
+    ) -> Result<ProvenBlock, ChainError>;
+
+    /// Asks every endpoint for the receipts of the transfers and for the canonical blocks at their
+    /// heights; one agreement for each, in the order asked.
+    ///
+    /// # Errors
+    ///
+    /// Only where no endpoint answered at all.
+    async fn agreed(&self, transfers: &[Transfer]) -> Result<Vec<Agreement>, ChainError>;
 
     /// The references behind the calldata of transfers, in the order asked. `None` where the chain
     /// transaction does not call the token directly or carries none.

@@ -17,8 +17,8 @@ pub mod contract;
 pub mod fake;
 
 pub use chain::{
-    Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock, RangeAnswer,
-    TokenFacts, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
+    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
 };
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};
 pub use records::{

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use inspay_ports::{
-    Chain, ChainErrorKind, Proof, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainErrorKind, Proof, TransferProbe, WatchFilter,
     fake::{ChainLog, ChainTx, FakeChain, MineError},
 };
 use inspay_primitives::{Address, AssetId, ChainId, Direction, Reference, U256};
@@ -251,4 +251,49 @@ async fn every_change_of_the_chain_wakes_who_listens() {
     chain.switch_to(tip);
     assert!(wake.has_changed().unwrap());
     assert!(FakeChain::new(CHAIN).without_wake().wake().is_none());
+}
+
+#[tokio::test]
+async fn another_endpoint_tells_what_the_first_one_left_out() {
+    let chain = chain();
+    chain.mine(vec![pay(0, 7)]).unwrap();
+    let whole = chain.range(0, 1, &filter()).await.unwrap();
+    let tx_hash = whole.transfers[0].key.tx_hash;
+    assert_eq!(chain.second_range(0, 1, &filter()).await.unwrap(), None);
+    chain.set_endpoints(2);
+    chain.change_faults(|faults| {
+        faults.omitted_in_ranges.insert(tx_hash);
+    });
+    assert_eq!(chain.range(0, 1, &filter()).await.unwrap().transfers, []);
+    assert_eq!(chain.second_range(0, 1, &filter()).await.unwrap().as_ref(), Some(&whole));
+    let again = chain.reread_block(1, &filter()).await.unwrap();
+    assert_eq!((again.proof, again.transfers.len()), (Proof::ReceiptsRoot, 1));
+    assert_eq!(chain.reread_block(0, &filter()).await.unwrap().proof, Proof::ReceiptsRoot);
+    chain.change_faults(|faults| {
+        faults.omitted_in_second_ranges.insert(tx_hash);
+    });
+    assert_eq!(chain.second_range(0, 1, &filter()).await.unwrap().unwrap().transfers, []);
+}
+
+#[tokio::test]
+async fn endpoints_agree_on_what_is_there_and_say_where_they_do_not() {
+    let chain = chain();
+    chain.mine(vec![pay(0, 7)]).unwrap();
+    let transfer = chain.range(0, 1, &filter()).await.unwrap().transfers[0];
+    let agreed = async || chain.agreed(&[transfer]).await.unwrap().remove(0);
+    let all = |agreeing, asked| Agreement { agreeing, asked, contradiction: None };
+    assert_eq!(agreed().await, all(1, 1));
+    chain.set_endpoints(3);
+    assert_eq!(agreed().await, all(3, 3));
+    chain.change_faults(|faults| faults.silent_endpoints = 1);
+    assert_eq!(agreed().await, all(2, 3));
+    chain.change_faults(|faults| {
+        faults.contradicted.insert(transfer.key.tx_hash);
+    });
+    let contradicted = agreed().await;
+    assert_eq!((contradicted.agreeing, contradicted.contradiction.is_some()), (1, true));
+    chain.change_faults(|faults| *faults = inspay_ports::fake::NodeFaults::default());
+    chain.reorg(1, 1, vec![vec![]]).unwrap();
+    let gone = agreed().await;
+    assert_eq!((gone.agreeing, gone.contradiction.is_some()), (0, true));
 }

@@ -40,6 +40,12 @@ pub struct NodeFaults {
     pub forgotten_blocks: BTreeSet<B256>,
     /// Chain transactions whose logs it leaves out of ranges, without a word.
     pub omitted_in_ranges: BTreeSet<B256>,
+    /// Chain transactions whose logs the other endpoints leave out of ranges as well.
+    pub omitted_in_second_ranges: BTreeSet<B256>,
+    /// How many of the other endpoints do not answer when asked whether they agree.
+    pub silent_endpoints: u32,
+    /// Chain transactions that another endpoint has in another block.
+    pub contradicted: BTreeSet<B256>,
     /// What it says its chain id is, if that is not the chain's.
     pub chain_id: Option<ChainId>,
 }
@@ -61,6 +67,12 @@ pub struct NodeCalls {
     pub proven_block: u64,
     /// For ranges.
     pub range: u64,
+    /// For ranges from another endpoint.
+    pub second_range: u64,
+    /// For blocks to be read again.
+    pub reread_block: u64,
+    /// For the agreement of all endpoints.
+    pub agreed: u64,
     /// For references.
     pub references: u64,
     /// For what a token says of itself.
@@ -91,6 +103,7 @@ struct Inner {
     finalized_lag: u64,
     fees: FeeHistory,
     gas: u64,
+    endpoints: u32,
     faults: NodeFaults,
     calls: NodeCalls,
 }
@@ -113,6 +126,7 @@ impl FakeChain {
                 priority_fees: vec![[1_000_000u64, 2_000_000, 3_000_000].map(U256::from); 4],
             },
             gas: 65_000,
+            endpoints: 1,
             faults: NodeFaults::default(),
             calls: NodeCalls::default(),
         };
@@ -171,6 +185,11 @@ impl FakeChain {
     /// Sets what a transfer's gas is estimated at.
     pub fn set_gas(&self, gas: u64) {
         self.lock().gas = gas;
+    }
+
+    /// Sets how many endpoints the chain is read through; one, until it is said.
+    pub fn set_endpoints(&self, endpoints: u32) {
+        self.lock().endpoints = endpoints;
     }
 
     /// Changes what the node does wrong.

@@ -1,6 +1,6 @@
 //! The node of the fake chain: what it answers, and how it fails.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::{FakeChain, Inner, NodeCalls, block::Block};
 use crate::{
-    Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock, RangeAnswer,
-    TokenFacts, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
+    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
 };
 
 impl FakeChain {
@@ -73,6 +73,7 @@ impl Inner {
         from: u64,
         to: u64,
         filter: &WatchFilter,
+        omitted: &BTreeSet<B256>,
     ) -> Result<RangeAnswer, ChainErrorKind> {
         let length = to
             .checked_sub(from)
@@ -87,7 +88,6 @@ impl Inner {
         let mut transfers = Vec::new();
         for number in from..=to {
             let found = self.seen_at(number)?.transfers(filter, false);
-            let omitted = &self.faults.omitted_in_ranges;
             transfers.extend(found.into_iter().filter(|seen| !omitted.contains(&seen.key.tx_hash)));
         }
         if let Some(most) = self.faults.range_results_max.filter(|most| transfers.len() > *most) {
@@ -97,6 +97,28 @@ impl Inner {
             });
         }
         Ok(RangeAnswer { from, to, transfers })
+    }
+
+    fn agreement(&self, transfer: &Transfer) -> Agreement {
+        let filter = WatchFilter {
+            chain_id: transfer.key.chain_id,
+            tokens: BTreeSet::from([transfer.key.token]),
+            treasuries: vec![(transfer.key.treasury, 0)],
+        };
+        let same = |found: &Transfer| Transfer { reference: transfer.reference, ..*found };
+        let seen = self.seen_at(transfer.block.number).ok();
+        let is_there = seen.is_some_and(|block| {
+            block.transfers(&filter, false).iter().any(|found| same(found) == *transfer)
+        });
+        let tx_hash = transfer.key.tx_hash;
+        let is_contradicted = self.faults.contradicted.contains(&tx_hash);
+        let unsure = self.faults.silent_endpoints.saturating_add(u32::from(is_contradicted));
+        Agreement {
+            agreeing: if is_there { self.endpoints.saturating_sub(unsure) } else { 0 },
+            asked: self.endpoints,
+            contradiction: (is_contradicted || (seen.is_some() && !is_there))
+                .then(|| format!("an endpoint has {tx_hash} elsewhere")),
+        }
     }
 
     fn references(&self, transfers: &[Transfer]) -> Result<Vec<Option<Reference>>, ChainErrorKind> {
@@ -213,7 +235,54 @@ impl Chain for FakeChain {
         to: u64,
         filter: &WatchFilter,
     ) -> Result<RangeAnswer, ChainError> {
-        self.ask("read a range", |calls| &mut calls.range, |inner| inner.range(from, to, filter))
+        self.ask(
+            "read a range",
+            |calls| &mut calls.range,
+            |inner| inner.range(from, to, filter, &inner.faults.omitted_in_ranges),
+        )
+    }
+
+    async fn second_range(
+        &self,
+        from: u64,
+        to: u64,
+        filter: &WatchFilter,
+    ) -> Result<Option<RangeAnswer>, ChainError> {
+        if self.lock().endpoints < 2 {
+            return Ok(None);
+        }
+        self.ask(
+            "read a range from another endpoint",
+            |calls| &mut calls.second_range,
+            |inner| inner.range(from, to, filter, &inner.faults.omitted_in_second_ranges).map(Some),
+        )
+    }
+
+    async fn reread_block(
+        &self,
+        number: u64,
+        filter: &WatchFilter,
+    ) -> Result<ProvenBlock, ChainError> {
+        self.ask(
+            "read a block again",
+            |calls| &mut calls.reread_block,
+            |inner| {
+                let block = inner.seen_at(number)?;
+                Ok(ProvenBlock {
+                    header: block.header.clone(),
+                    transfers: block.transfers(filter, true),
+                    proof: Proof::ReceiptsRoot,
+                })
+            },
+        )
+    }
+
+    async fn agreed(&self, transfers: &[Transfer]) -> Result<Vec<Agreement>, ChainError> {
+        self.ask(
+            "ask every endpoint",
+            |calls| &mut calls.agreed,
+            |inner| Ok(transfers.iter().map(|transfer| inner.agreement(transfer)).collect()),
+        )
     }
 
     async fn references(
