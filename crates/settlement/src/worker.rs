@@ -177,13 +177,18 @@ impl SettlementWorker {
     pub async fn step(&self) -> Result<StepReport, SettleError> {
         let mut report = StepReport::default();
         let chain_id = self.work.chain.chain_id();
-        let (cursor, to_reverse) = tokio::try_join!(
+        let batch_transfers = self.settings.batch_transfers;
+        // A buyer waits: what is likely to be needed is read at once.
+        let (cursor, to_reverse, waiting) = tokio::try_join!(
             self.store.cursor(chain_id),
-            self.store.transfers_to_reverse(chain_id, self.settings.batch_transfers),
+            self.store.transfers_to_reverse(chain_id, batch_transfers),
+            self.waiting(),
         )?;
         let Some(cursor) = cursor else { return Ok(report) };
         self.reverse(&to_reverse, &mut report).await?;
-        self.settle(&cursor, &mut report).await?;
+        // What is taken back may be among what waits, as it was before.
+        let waiting = waiting.filter(|_| to_reverse.is_empty());
+        self.settle(&cursor, waiting, &mut report).await?;
         // While whole batches are waiting, payments come first: an order with older ones pending may not be
         // closed anyway.
         let is_saturated = u32::try_from(report.settled)
@@ -212,19 +217,30 @@ impl SettlementWorker {
         Ok(())
     }
 
+    /// What waits to be settled, however deep, unless a batch was planned ahead.
+    async fn waiting(&self) -> Result<Option<Vec<TransferRecord>>, StoreError> {
+        if self.ahead.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return Ok(None);
+        }
+        let chain_id = self.work.chain.chain_id();
+        let limit = self.settings.batch_transfers;
+        self.store.transfers_to_settle(chain_id, None, u64::MAX, limit).await.map(Some)
+    }
+
     /// Writes the oldest batch; while it is written, the one behind it is read and planned.
     async fn settle(
         &self,
         cursor: &CursorRecord,
+        waiting: Option<Vec<TransferRecord>>,
         report: &mut StepReport,
     ) -> Result<(), SettleError> {
         let batch = match self.take_ahead(cursor) {
             Some(batch) => batch,
-            None => self.plan_batch(cursor, None).await?,
+            None => self.plan_batch(cursor, None, waiting).await?,
         };
         let behind = async {
             match batch.last.filter(|_| batch.is_whole) {
-                Some(last) => self.plan_batch(cursor, Some(last)).await.map(Some),
+                Some(last) => self.plan_batch(cursor, Some(last), None).await.map(Some),
                 None => Ok(None),
             }
         };
@@ -247,8 +263,9 @@ impl SettlementWorker {
         &self,
         cursor: &CursorRecord,
         after: Option<(u64, u32)>,
+        waiting: Option<Vec<TransferRecord>>,
     ) -> Result<Batch, SettleError> {
-        let records = self.confirmed(cursor, after).await?;
+        let records = self.confirmed(cursor, after, waiting).await?;
         let mut batch = Batch {
             epoch: cursor.epoch,
             is_whole: u32::try_from(records.len()).unwrap_or(u32::MAX)
@@ -277,25 +294,36 @@ impl SettlementWorker {
             .iter()
             .map(|record| (record.transfer.key.asset(), record.transfer.block.time))
             .collect();
-        let (orders, rates) =
-            tokio::try_join!(self.store.orders_for(probes), self.store.rates_at(wanted))?;
+        let (orders, rates, canonical) = tokio::try_join!(
+            self.store.orders_for(probes),
+            self.store.rates_at(wanted),
+            self.canonical(&records),
+        )?;
         let orders = OrderIndex::new(orders);
         let facts: Vec<Facts> = records
             .into_iter()
             .zip(references)
             .zip(rates)
             .map(|((record, reference), rate)| Facts { record, reference, rate })
+            .filter(|facts| {
+                let block = facts.record.transfer.block;
+                // A block below the window is not compared: nothing in it may change any more.
+                let stands = canonical.get(&block.number).copied().flatten();
+                stands.is_none_or(|hash| hash == block.hash)
+            })
             .collect();
         batch.operations = plan_settlements(&facts, &orders, &self.policy);
         Ok(batch)
     }
 
-    /// The oldest unsettled transfers that are deep enough. Where a whole read brings none, because ones
-    /// that wait for finality stand in front, a larger one is made, up to all there are.
+    /// The oldest unsettled transfers that are deep enough, out of what was found waiting if that is given. Where a
+    /// whole read brings none, because ones that wait for finality stand in front, a larger one is made, up to all
+    /// there are.
     async fn confirmed(
         &self,
         cursor: &CursorRecord,
         after: Option<(u64, u32)>,
+        mut waiting: Option<Vec<TransferRecord>>,
     ) -> Result<Vec<TransferRecord>, SettleError> {
         let chain_id = self.work.chain.chain_id();
         let view = ChainView {
@@ -319,17 +347,15 @@ impl SettlementWorker {
         };
         let mut limit = self.settings.batch_transfers;
         loop {
-            let records = self.store.transfers_to_settle(chain_id, after, up_to, limit).await?;
+            let records = match waiting.take() {
+                Some(waiting) => waiting,
+                None => self.store.transfers_to_settle(chain_id, after, up_to, limit).await?,
+            };
             let is_all = u32::try_from(records.len()).unwrap_or(u32::MAX) < limit;
-            let hashes = self.canonical(&records).await?;
             let confirmed: Vec<TransferRecord> = records
                 .into_iter()
                 .filter(|record| {
-                    let canonical = hashes
-                        .get(&record.transfer.block.number)
-                        .copied()
-                        .flatten()
-                        .or_else(|| record.canonical.then_some(record.transfer.block.hash));
+                    let canonical = record.canonical.then_some(record.transfer.block.hash);
                     matches!(
                         self.policy.judge(record, canonical, &view),
                         Some(Standing::Confirmed { .. })
@@ -346,7 +372,7 @@ impl SettlementWorker {
     async fn canonical(
         &self,
         records: &[TransferRecord],
-    ) -> Result<HashMap<u64, Option<B256>>, SettleError> {
+    ) -> Result<HashMap<u64, Option<B256>>, StoreError> {
         let mut numbers: Vec<u64> =
             records.iter().map(|record| record.transfer.block.number).collect();
         numbers.sort_unstable();

@@ -16,7 +16,7 @@ use crate::{
     },
     columns::{chain, height, hex_list, json_list, units},
     error::wrong,
-    load::{head, load},
+    load::load,
     session::hot,
     store::SqliteStore,
     write::write,
@@ -90,8 +90,7 @@ const TO_EXPIRE: &str = "SELECT entry_seq, lot_index FROM lot WHERE expires_at <
 impl BooksStore for SqliteStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
         let mut session = self.begin("write the books").await?;
-        let head = head(&mut session).await?;
-        let mut state = load(&mut session, head, &touches).await?;
+        let mut state = load(&mut session, &touches).await?;
         let rows = decide(&mut state);
         if rows.is_empty() {
             return session.abandon().await;

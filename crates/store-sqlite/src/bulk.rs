@@ -14,6 +14,9 @@ use crate::session::Statement;
 /// payment brings to any table takes one statement.
 const ROWS: [usize; 10] = [512, 64, 8, 7, 6, 5, 4, 3, 2, 1];
 
+/// Any number of rows up to this takes one statement.
+pub(crate) const ONE_STATEMENT_ROWS: usize = 8;
+
 /// A statement's text around its rows.
 pub(crate) struct Bulk {
     /// What comes before the rows, up to `VALUES`.
@@ -25,12 +28,21 @@ pub(crate) struct Bulk {
 }
 
 /// The values that are bound so far.
+#[derive(Default)]
 pub(crate) struct Row {
     arguments: SqliteArguments,
     failure: Option<BoxDynError>,
 }
 
 impl Row {
+    /// The statement of that text with the values bound so far. The text must be made of constants and question marks.
+    pub(crate) fn into_statement(self, text: String) -> Result<Statement, sqlx::Error> {
+        match self.failure {
+            Some(failure) => Err(sqlx::Error::Encode(failure)),
+            None => Ok(sqlx::query_with(AssertSqlSafe(text), self.arguments)),
+        }
+    }
+
     /// Binds the next column.
     pub(crate) fn put<'t, T: Encode<'t, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> &mut Self {
         if let Err(failure) = self.arguments.add(value) {
@@ -41,7 +53,8 @@ impl Row {
 }
 
 impl Bulk {
-    fn text(&self, rows: usize) -> String {
+    /// The statement's text for that many rows.
+    pub(crate) fn text(&self, rows: usize) -> String {
         let group_len = self.columns.saturating_mul(2).saturating_add(2);
         let around = self.before.len().saturating_add(self.after.len());
         let mut text = String::with_capacity(around.saturating_add(rows.saturating_mul(group_len)));
@@ -63,7 +76,7 @@ impl Bulk {
         rows: &[T],
         bind: fn(&T, &mut Row),
     ) -> Result<Statement, sqlx::Error> {
-        let mut values = Row { arguments: SqliteArguments::default(), failure: None };
+        let mut values = Row::default();
         values.arguments.reserve(rows.len().saturating_mul(self.columns), 0);
         for row in rows {
             bind(row, &mut values);
@@ -71,11 +84,7 @@ impl Bulk {
         let text = self.text(rows.len());
         #[cfg(test)]
         ROWS.iter().for_each(|rows| crate::plans::record(&self.text(*rows)));
-        match values.failure {
-            Some(failure) => Err(sqlx::Error::Encode(failure)),
-            // The text is made of constants and question marks.
-            None => Ok(sqlx::query_with(AssertSqlSafe(text), values.arguments)),
-        }
+        values.into_statement(text)
     }
 }
 

@@ -9,6 +9,9 @@ const TAKEN: &str = "UNIQUE constraint failed: ";
 /// The row that a range of blocks finds to be there already.
 pub(crate) const TRANSFER: &str = "transfer";
 
+/// What moving a cursor from another revision than its own is refused with.
+const CURSOR_ELSEWHERE: &str = "NOT NULL constraint failed: cursor.revision";
+
 /// Wraps a failure of the database with what was attempted.
 pub(crate) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::new(act, kind_of(error))
@@ -51,6 +54,7 @@ fn refused(refusal: &dyn DatabaseError) -> StoreErrorKind {
         Some(10 | 14) => StoreErrorKind::Unreachable(said),
         // The file is damaged, or is no database.
         Some(11 | 26) => StoreErrorKind::Corrupt(said),
+        Some(19) if refusal.message() == CURSOR_ELSEWHERE => StoreErrorKind::CursorMoved,
         Some(19) => match refusal.message().strip_prefix(TAKEN) {
             Some(key) => taken(key, said),
             None => StoreErrorKind::Refused(said),
@@ -70,6 +74,7 @@ fn taken(key: &str, said: String) -> StoreErrorKind {
         "orders.request_key" => StoreErrorKind::Exists("request key"),
         "quote.id" => StoreErrorKind::Exists("quote"),
         "transfer.id" => StoreErrorKind::Exists(TRANSFER),
+        "cursor.chain_id" => StoreErrorKind::CursorMoved,
         "api_key.label" | "api_key.hash" => StoreErrorKind::Exists("key"),
         _ => StoreErrorKind::Refused(said),
     }

@@ -16,9 +16,10 @@ use crate::{
     codec::{Fields, Read, all},
     columns::{big, chain, height},
     error::{TRANSFER, wrong},
+    script::Script,
     session::{Session, hot},
     store::SqliteStore,
-    transfers::{Known, replace_transfers},
+    transfers::{Known, add_new_transfers, replace_transfers},
 };
 
 const CURSOR: &str = "SELECT chain_id, start_number, tip_number, tip_hash, tip_time, safe_number, finalized_number, \
@@ -27,20 +28,22 @@ const CURSOR: &str = "SELECT chain_id, start_number, tip_number, tip_hash, tip_t
 const WINDOW: &str = "SELECT number, hash, block_time, proof FROM block \
      WHERE chain_id = ?1 AND canonical = 1 ORDER BY number";
 
-/// Moves the cursor from the revision it must be at.
-const MOVE_CURSOR: &str = "UPDATE cursor SET start_number = ?3, tip_number = ?4, tip_hash = ?5, tip_time = ?6, \
-     safe_number = ?7, finalized_number = ?8, audited_to = ?9, epoch = ?10, revision = ?11 \
-     WHERE chain_id = ?1 AND revision = ?2";
+/// Moves the cursor from the revision it must be at. At another one its revision would be nothing, which the table
+/// refuses: the statements behind it do not run then.
+const MOVE_CURSOR: &str = "UPDATE cursor SET start_number = ?, tip_number = ?, tip_hash = ?, tip_time = ?, \
+     safe_number = ?, finalized_number = ?, audited_to = ?, epoch = ?, \
+     revision = CASE WHEN revision = ? THEN ? END WHERE chain_id = ?";
 
-/// The first cursor of a chain; the second bind keeps the numbering of [`MOVE_CURSOR`].
-const FIRST_CURSOR: &str = "INSERT INTO cursor (chain_id, start_number, tip_number, tip_hash, tip_time, \
-     safe_number, finalized_number, audited_to, epoch, revision) \
-     SELECT ?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ?2 IS NULL \
-     ON CONFLICT (chain_id) DO NOTHING";
+/// The first cursor of a chain.
+const FIRST_CURSOR: &str = "INSERT INTO cursor (start_number, tip_number, tip_hash, tip_time, \
+     safe_number, finalized_number, audited_to, epoch, revision, chain_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-const PRUNE_BLOCKS: &str = "DELETE FROM block WHERE chain_id = ?1 AND number < ?2";
+const PRUNE_BLOCKS: &str = "DELETE FROM block WHERE chain_id = ? AND number < ?";
 
 const PRUNE_WINDOW: &str = "DELETE FROM block WHERE chain_id = ?1";
+
+/// Up to as many blocks and transfers are committed by one script.
+const SCRIPT_ROWS_MAX: usize = 8;
 
 /// Adds blocks to the window.
 const RECORD_BLOCKS: Bulk = Bulk {
@@ -98,19 +101,30 @@ impl FollowStore for SqliteStore {
 }
 
 impl SqliteStore {
+    /// What the follower commits is read again from the chain where it is lost, so its commits do not wait for the
+    /// disk; what the books commit after it does, and makes it last too.
     async fn try_blocks(&self, commit: &BlocksCommit, known: Known) -> Result<(), StoreError> {
-        let mut session = self.begin("commit blocks").await?;
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
-        let transfers = commit.added.iter().flat_map(|block| &block.transfers);
+        let mut session = self.begin_relaxed("commit blocks").await?;
         let chain_id = commit.cursor.chain_id;
+        let transfers = commit.added.iter().flat_map(|block| &block.transfers);
         let seen = distinct(chain_id, transfers).map_err(wrong(session.act))?;
+        let is_small = seen.len().max(commit.added.len()) <= SCRIPT_ROWS_MAX;
+        if is_small && known == Known::None {
+            let script = script(commit, &seen).map_err(wrong(session.act))?;
+            let changed = session.script(script).await?;
+            if changed.first() != Some(&1) {
+                return Err(wrong(session.act)(StoreErrorKind::CursorMoved));
+            }
+            return session.commit().await;
+        }
+        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         replace_transfers(&mut session, chain_id, &commit.orphaned, seen, known).await?;
         record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
         session.commit().await
     }
 
     async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
-        let mut session = self.begin("commit a range").await?;
+        let mut session = self.begin_relaxed("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         let CursorRecord { chain_id, tip, .. } = commit.cursor;
         let seen = distinct(chain_id, &commit.transfers).map_err(wrong(session.act))?;
@@ -148,24 +162,63 @@ async fn move_cursor(
     expected: Option<i64>,
     cursor: &CursorRecord,
 ) -> Result<(), StoreError> {
-    let wrong = wrong(session.act);
-    let statement = if expected.is_some() { MOVE_CURSOR } else { FIRST_CURSOR };
-    let query = hot(statement)
-        .bind(chain(cursor.chain_id).map_err(&wrong)?)
-        .bind(expected)
-        .bind(big("start block", cursor.start_number).map_err(&wrong)?)
-        .bind(big("tip", cursor.tip.number).map_err(&wrong)?)
-        .bind(cursor.tip.hash.to_vec())
-        .bind(cursor.tip.time.micros())
-        .bind(big("safe block", cursor.tags.safe_number).map_err(&wrong)?)
-        .bind(big("finalized block", cursor.tags.finalized_number).map_err(&wrong)?)
-        .bind(big("audited block", cursor.audited_to).map_err(&wrong)?)
-        .bind(cursor.epoch)
-        .bind(cursor.revision);
-    match session.run(query).await? {
-        0 => Err(wrong(StoreErrorKind::CursorMoved)),
-        _ => Ok(()),
+    let mut script = Script::default();
+    add_cursor(&mut script, expected, cursor).map_err(wrong(session.act))?;
+    let changed = session.script(script).await?;
+    if changed.first() == Some(&1) {
+        return Ok(());
     }
+    Err(wrong(session.act)(StoreErrorKind::CursorMoved))
+}
+
+/// The statement that moves the cursor: it changes one row, or the cursor is not where it must be.
+fn add_cursor(
+    script: &mut Script,
+    expected: Option<i64>,
+    cursor: &CursorRecord,
+) -> Result<(), StoreErrorKind> {
+    let heights = [
+        big("safe block", cursor.tags.safe_number)?,
+        big("finalized block", cursor.tags.finalized_number)?,
+        big("audited block", cursor.audited_to)?,
+    ];
+    let start_number = big("start block", cursor.start_number)?;
+    let tip_number = big("tip", cursor.tip.number)?;
+    let chain_number = chain(cursor.chain_id)?;
+    let statement = if expected.is_some() { MOVE_CURSOR } else { FIRST_CURSOR };
+    script.add(statement, |row| {
+        row.put(start_number)
+            .put(tip_number)
+            .put(cursor.tip.hash.to_vec())
+            .put(cursor.tip.time.micros());
+        for height in heights {
+            row.put(height);
+        }
+        row.put(cursor.epoch);
+        if let Some(expected) = expected {
+            row.put(expected);
+        }
+        row.put(cursor.revision).put(chain_number);
+    });
+    Ok(())
+}
+
+/// A small commit of blocks that are read for the first time. Its first statement moves the cursor.
+fn script(
+    commit: &BlocksCommit,
+    seen: &[(TransferId, &Transfer)],
+) -> Result<Script, StoreErrorKind> {
+    let chain_id = commit.cursor.chain_id;
+    let chain_number = chain(chain_id)?;
+    let mut script = Script::default();
+    add_cursor(&mut script, commit.expected_revision, &commit.cursor)?;
+    add_new_transfers(&mut script, chain_id, seen)?;
+    script.add(PRUNE_BLOCKS, |row| {
+        row.put(chain_number).put(height(commit.window_from));
+    });
+    let blocks = window_rows(chain_number, &commit.added, commit.window_from)?;
+    script.bulk(&RECORD_BLOCKS, &blocks, bind_block);
+    Ok(script)
 }
 
 /// Each transfer once, in the order given. The same one twice at one place is one; at two places no chain
@@ -203,16 +256,26 @@ async fn record_blocks(
     let chain_number = chain(chain_id).map_err(&wrong)?;
     let prune = hot(PRUNE_BLOCKS).bind(chain_number).bind(height(window_from));
     session.run(prune).await?;
-    let rows: Vec<(i64, i64, &AppliedBlock)> = added
-        .iter()
-        .filter(|applied| applied.block.number >= window_from)
-        .map(|applied| Ok((chain_number, big("block number", applied.block.number)?, applied)))
-        .collect::<Result<_, _>>()
-        .map_err(&wrong)?;
+    let rows = window_rows(chain_number, added, window_from).map_err(&wrong)?;
     session.bulk(&RECORD_BLOCKS, &rows, bind_block).await.map(drop)
 }
 
-fn bind_block((chain_number, number, applied): &(i64, i64, &AppliedBlock), row: &mut Row) {
+/// A block with the numbers that its columns take: of its chain, and its own.
+type WindowRow<'a> = (i64, i64, &'a AppliedBlock);
+
+fn window_rows(
+    chain_number: i64,
+    added: &[AppliedBlock],
+    window_from: u64,
+) -> Result<Vec<WindowRow<'_>>, StoreErrorKind> {
+    added
+        .iter()
+        .filter(|applied| applied.block.number >= window_from)
+        .map(|applied| Ok((chain_number, big("block number", applied.block.number)?, applied)))
+        .collect()
+}
+
+fn bind_block((chain_number, number, applied): &WindowRow<'_>, row: &mut Row) {
     row.put(*chain_number)
         .put(*number)
         .put(applied.block.hash.as_slice())

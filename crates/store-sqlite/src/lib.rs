@@ -20,6 +20,7 @@ mod rates;
 mod read;
 mod sale;
 mod schema;
+mod script;
 mod session;
 mod store;
 mod transfers;

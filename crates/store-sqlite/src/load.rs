@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use inspay_ledger::{Head, LedgerState, OperationKey, StoredOperation, Touches, TransferRecord};
+use inspay_ledger::{LedgerState, OperationKey, StoredOperation, Touches, TransferRecord};
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::{OrderId, TransferId};
+use inspay_primitives::TransferId;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 
@@ -14,6 +14,7 @@ use crate::{
     codec::{self, Fields, Read, lot_columns, order_columns, settlement_columns, transfer_columns},
     columns::{hex_list, json_list},
     error::wrong,
+    script::Script,
     session::{Session, hot},
 };
 
@@ -21,37 +22,37 @@ const HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, boo
      WHERE singleton = 1";
 
 const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq FROM operation \
-     WHERE key IN (SELECT wanted.value FROM json_each(?1) AS wanted)";
+     WHERE key IN (SELECT wanted.value FROM json_each(?) AS wanted)";
 
 const TRANSFERS: &str = concat!(
     "SELECT ",
     transfer_columns!(),
-    ", t.settled FROM transfer t WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)",
+    ", t.settled FROM transfer t WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
 );
 
 /// The settlements in force of transfers: apart, since most transfers that are loaded have none.
 const SETTLEMENTS: &str = concat!(
     "SELECT t.id, t.generation, ",
     settlement_columns!(),
-    " FROM json_each(?1) AS wanted CROSS JOIN transfer t ON t.id = unhex(wanted.value) \
+    " FROM json_each(?) AS wanted CROSS JOIN transfer t ON t.id = unhex(wanted.value) \
      CROSS JOIN settlement s ON s.transfer_id = t.id AND s.generation = t.generation",
 );
 
 const ORDERS: &str = concat!(
     "SELECT ",
     order_columns!(),
-    " FROM orders o WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)",
+    " FROM orders o WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
 );
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
 const LOTS: &str = concat!(
     "WITH touched (entry_seq, lot_index) AS (\
-         SELECT wanted.value ->> 0, wanted.value ->> 1 FROM json_each(?1) AS wanted \
+         SELECT wanted.value ->> 0, wanted.value ->> 1 FROM json_each(?) AS wanted \
      UNION \
-         SELECT bought.entry_seq, bought.lot_index FROM json_each(?2) AS wanted \
+         SELECT bought.entry_seq, bought.lot_index FROM json_each(?) AS wanted \
          CROSS JOIN lot bought ON bought.order_id = unhex(wanted.value) \
      UNION \
-         SELECT granted.entry_seq, granted.lot_index FROM json_each(?3) AS wanted \
+         SELECT granted.entry_seq, granted.lot_index FROM json_each(?) AS wanted \
          CROSS JOIN settlement s ON s.transfer_id = unhex(wanted.value) \
          CROSS JOIN lot granted ON granted.entry_seq = s.entry_seq AND granted.transfer_id = s.transfer_id) \
      SELECT ",
@@ -59,122 +60,103 @@ const LOTS: &str = concat!(
     " FROM touched CROSS JOIN lot l ON l.entry_seq = touched.entry_seq AND l.lot_index = touched.lot_index",
 );
 
-const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits, b.credits FROM json_each(?1) AS wanted \
+const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits, b.credits FROM json_each(?) AS wanted \
      CROSS JOIN book_account b ON b.account = wanted.value ->> 0 AND b.unit = wanted.value ->> 1";
 
-/// The end of the journal, as no other writer can change it now.
-pub(crate) async fn head(session: &mut Session) -> Result<Head, StoreError> {
-    let wrong = wrong(session.act);
-    match session.row(hot(HEAD)).await? {
-        Some(row) => codec::head(&row).map_err(wrong),
-        None => Err(wrong(StoreErrorKind::Corrupt("the ledger has no head".to_owned()))),
-    }
-}
-
-/// Loads what `touches` names.
+/// Loads what `touches` names, in two scripts where nothing that was settled before is among it.
 pub(crate) async fn load(
     session: &mut Session,
-    head: Head,
     touches: &Touches,
 ) -> Result<LedgerState, StoreError> {
-    let mut state = LedgerState { head, ..LedgerState::default() };
-    load_operations(session, touches, &mut state).await?;
-    load_transfers(session, touches, &mut state).await?;
-    load_orders(session, touches, &mut state).await?;
-    load_lots(session, touches, &mut state).await?;
+    let mut state = LedgerState::default();
+    let settled = load_named(session, touches, &mut state).await?;
+    if !settled.is_empty() {
+        load_settled(session, &settled, &mut state).await?;
+    }
     load_balances(session, &mut state).await?;
     Ok(state)
 }
 
-async fn load_operations(
+/// Loads what is named outright; answers which transfers are settled.
+async fn load_named(
     session: &mut Session,
     touches: &Touches,
     state: &mut LedgerState,
-) -> Result<(), StoreError> {
-    if touches.keys.is_empty() {
-        return Ok(());
-    }
-    let keys = touches.keys.iter().map(|key| Value::from(key.as_str())).collect();
-    let query = hot(OPERATIONS).bind(json_list(keys));
-    state.operations.extend(session.read_all(query, operation).await?);
-    Ok(())
-}
-
-fn operation(row: &SqliteRow) -> Read<(OperationKey, StoredOperation)> {
-    let fields = Fields(row);
-    let (fingerprint, entry_seq) = (fields.hash("fingerprint")?, fields.get("entry_seq")?);
-    let key = OperationKey::new(fields.get::<&str>("key")?);
-    Ok((key, StoredOperation { fingerprint, entry_seq }))
-}
-
-async fn load_transfers(
-    session: &mut Session,
-    touches: &Touches,
-    state: &mut LedgerState,
-) -> Result<(), StoreError> {
-    if touches.transfers.is_empty() {
-        return Ok(());
-    }
-    let ids = hex_list(touches.transfers.iter().map(|id| id.digest()));
-    let mut settled = Vec::new();
-    for (id, record, is_settled) in session.read_all(hot(TRANSFERS).bind(ids), transfer).await? {
-        if is_settled {
-            settled.push(id);
+) -> Result<Vec<TransferId>, StoreError> {
+    let keys = json_list(touches.keys.iter().map(|key| Value::from(key.as_str())).collect());
+    let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
+    let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
+    let lots = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
+    let mut script = Script::default();
+    script.add(HEAD, |_| {});
+    script.add(OPERATIONS, |row| {
+        row.put(keys);
+    });
+    script.add(TRANSFERS, |row| {
+        row.put(transfers.clone());
+    });
+    script.add(ORDERS, |row| {
+        row.put(orders.clone());
+    });
+    script.add(LOTS, |row| {
+        row.put(json_list(lots)).put(orders).put(transfers);
+    });
+    let (mut head, mut settled) = (None, Vec::new());
+    let take = |statement: usize, row: &SqliteRow| {
+        match statement {
+            0 => head = Some(codec::head(row)?),
+            1 => state.operations.extend([operation(row)?]),
+            2 => {
+                let (id, record, is_settled) = transfer(row)?;
+                if is_settled {
+                    settled.push(id);
+                }
+                state.transfers.insert(id, record);
+            }
+            3 => take_order(state, row)?,
+            _ => take_lot(state, row)?,
         }
-        state.transfers.insert(id, record);
-    }
-    if settled.is_empty() {
-        return Ok(());
-    }
+        Ok(())
+    };
+    session.read_script(script, take).await?;
+    let no_head = || StoreErrorKind::Corrupt("the ledger has no head".to_owned());
+    state.head = head.ok_or_else(no_head).map_err(wrong(session.act))?;
+    Ok(settled)
+}
+
+/// Loads the settlements in force of settled transfers, and the orders and lots that they lead to.
+async fn load_settled(
+    session: &mut Session,
+    settled: &[TransferId],
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
     let ids = hex_list(settled.iter().map(|id| id.digest()));
     let query = hot(SETTLEMENTS).bind(ids);
+    let mut led_to = BTreeSet::new();
     for settlement in session.read_all(query, codec::settlement_alone).await? {
+        led_to.extend(settlement.order);
         if let Some(record) = state.transfers.get_mut(&settlement.transfer) {
             record.settlement = Some(settlement);
         }
     }
-    Ok(())
-}
-
-fn transfer(row: &SqliteRow) -> Read<(TransferId, TransferRecord, bool)> {
-    let fields = Fields(row);
-    Ok((fields.transfer_id("id")?, codec::transfer_alone(row)?, fields.get("settled")?))
-}
-
-async fn load_orders(
-    session: &mut Session,
-    touches: &Touches,
-    state: &mut LedgerState,
-) -> Result<(), StoreError> {
-    let of_settlements = state
-        .transfers
-        .values()
-        .filter_map(|record| record.settlement.as_ref().and_then(|settled| settled.order));
-    let ids: BTreeSet<OrderId> = touches.orders.iter().copied().chain(of_settlements).collect();
-    if ids.is_empty() {
+    led_to.retain(|id| !state.orders.contains_key(id));
+    if led_to.is_empty() {
         return Ok(());
     }
-    let ids = hex_list(ids.iter().map(|id| id.uuid().into_bytes()));
-    let orders = session.read_all(hot(ORDERS).bind(ids), codec::order).await?;
-    state.orders.extend(orders.into_iter().map(|order| (order.terms.id, order)));
-    Ok(())
-}
-
-async fn load_lots(
-    session: &mut Session,
-    touches: &Touches,
-    state: &mut LedgerState,
-) -> Result<(), StoreError> {
-    if touches.lots.is_empty() && state.orders.is_empty() && state.transfers.is_empty() {
-        return Ok(());
-    }
-    let named = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
-    let orders = hex_list(state.orders.keys().map(|id| id.uuid().into_bytes()));
-    let transfers = hex_list(state.transfers.keys().map(|id| id.digest()));
-    let query = hot(LOTS).bind(json_list(named)).bind(orders).bind(transfers);
-    let lots = session.read_all(query, codec::lot).await?;
-    state.lots.extend(lots.into_iter().map(|lot| (lot.id, lot)));
-    Ok(())
+    let orders = hex_list(led_to.iter().map(|id| id.uuid().into_bytes()));
+    let mut script = Script::default();
+    script.add(ORDERS, |row| {
+        row.put(orders.clone());
+    });
+    let nothing = || json_list(Vec::new());
+    script.add(LOTS, |row| {
+        row.put(nothing()).put(orders).put(nothing());
+    });
+    let take = |statement: usize, row: &SqliteRow| match statement {
+        0 => take_order(state, row),
+        _ => take_lot(state, row),
+    };
+    session.read_script(script, take).await.map(drop)
 }
 
 async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result<(), StoreError> {
@@ -185,5 +167,29 @@ async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result
         .collect();
     let query = hot(BALANCES).bind(json_list(touched));
     state.balances.extend(session.read_all(query, codec::balance).await?);
+    Ok(())
+}
+
+fn operation(row: &SqliteRow) -> Read<(OperationKey, StoredOperation)> {
+    let fields = Fields(row);
+    let (fingerprint, entry_seq) = (fields.hash("fingerprint")?, fields.get("entry_seq")?);
+    let key = OperationKey::new(fields.get::<&str>("key")?);
+    Ok((key, StoredOperation { fingerprint, entry_seq }))
+}
+
+fn transfer(row: &SqliteRow) -> Read<(TransferId, TransferRecord, bool)> {
+    let fields = Fields(row);
+    Ok((fields.transfer_id("id")?, codec::transfer_alone(row)?, fields.get("settled")?))
+}
+
+fn take_order(state: &mut LedgerState, row: &SqliteRow) -> Read<()> {
+    let order = codec::order(row)?;
+    state.orders.insert(order.terms.id, order);
+    Ok(())
+}
+
+fn take_lot(state: &mut LedgerState, row: &SqliteRow) -> Read<()> {
+    let lot = codec::lot(row)?;
+    state.lots.insert(lot.id, lot);
     Ok(())
 }

@@ -5,9 +5,9 @@
 use std::{pin::pin, task::Poll};
 
 use futures::{Stream, TryStreamExt as _};
-use inspay_ports::StoreError;
+use inspay_ports::{StoreError, StoreErrorKind};
 use sqlx::{
-    Sqlite, SqliteConnection, SqlitePool, Transaction,
+    Either, Executor as _, Sqlite, SqliteConnection, SqlitePool, Transaction,
     query::Query,
     sqlite::{SqliteArguments, SqliteRow},
 };
@@ -16,7 +16,12 @@ use crate::{
     bulk::{Bulk, Row, chunks},
     codec::Read,
     error::{failed, wrong},
+    script::Script,
 };
+
+/// A commit of this session may be lost when the machine loses its power, as long as no later one that lasts came
+/// after it. Set anew for every session: the connection goes back to what lasts when it is let go of.
+const BEGIN_RELAXED: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
 
 /// A statement with its values bound.
 pub(crate) type Statement = Query<'static, Sqlite, SqliteArguments>;
@@ -43,6 +48,15 @@ impl Session {
     /// Begins to write: from here on no other writer comes in between.
     pub(crate) async fn write(writer: &SqlitePool, act: &'static str) -> Result<Self, StoreError> {
         let inner = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(act))?;
+        Ok(Self { inner, act })
+    }
+
+    /// As [`Self::write`], for what can be read again from where it came from: the commit does not wait for the disk.
+    pub(crate) async fn write_relaxed(
+        writer: &SqlitePool,
+        act: &'static str,
+    ) -> Result<Self, StoreError> {
+        let inner = writer.begin_with(BEGIN_RELAXED).await.map_err(failed(act))?;
         Ok(Self { inner, act })
     }
 
@@ -126,6 +140,40 @@ impl Session {
         Ok(changed)
     }
 
+    /// Runs a script; how many rows each of its statements changed.
+    pub(crate) async fn script(&mut self, script: Script) -> Result<Vec<u64>, StoreError> {
+        self.read_script(script, |_, _| Ok(())).await
+    }
+
+    /// Runs a script and hands over its rows as they come, each with its statement's place in the script.
+    pub(crate) async fn read_script(
+        &mut self,
+        script: Script,
+        mut take: impl FnMut(usize, &SqliteRow) -> Read<()>,
+    ) -> Result<Vec<u64>, StoreError> {
+        let (failed, wrong) = (failed(self.act), wrong(self.act));
+        let (text, values, must_change) = script.into_parts();
+        let statement = values.into_statement(text).map_err(&failed)?;
+        let mut changed = Vec::with_capacity(must_change.len());
+        let mut answers = self.inner.fetch_many(statement);
+        while let Some(answer) = answers.try_next().await.map_err(&failed)? {
+            match answer {
+                Either::Left(done) => changed.push(done.rows_affected()),
+                Either::Right(row) => take(changed.len(), &row).map_err(&wrong)?,
+            }
+        }
+        if changed.len() != must_change.len() {
+            let why = format!("{} of {} statements ran", changed.len(), must_change.len());
+            return Err(wrong(StoreErrorKind::Refused(why)));
+        }
+        for (must, changed) in must_change.iter().zip(&changed) {
+            if let Some(must) = must.filter(|must| must != changed) {
+                return Err(wrong(missing_rows(must, *changed)));
+            }
+        }
+        Ok(changed)
+    }
+
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         self.inner.commit().await.map_err(failed(self.act))
@@ -135,4 +183,9 @@ impl Session {
     pub(crate) async fn abandon(self) -> Result<(), StoreError> {
         self.inner.rollback().await.map_err(failed(self.act))
     }
+}
+
+/// Rows to change were not there: what they should have become would be lost without a word.
+pub(crate) fn missing_rows(wanted: u64, changed: u64) -> StoreErrorKind {
+    StoreErrorKind::Refused(format!("of {wanted} rows to change, {changed} are there"))
 }

@@ -19,6 +19,9 @@ use crate::{
 /// Prepared statements that a connection keeps: more than there are texts.
 const STATEMENTS_MAX: usize = 256;
 
+/// What [`SqliteSynchronous::Full`] says.
+const COMMITS_LAST: &str = "PRAGMA synchronous = FULL";
+
 /// How the store uses its file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqliteOptions {
@@ -99,6 +102,12 @@ impl SqliteStore {
     pub async fn open(path: &Path, options: &SqliteOptions) -> Result<Self, StoreError> {
         let settings = settings_of(path, options);
         let writer = pool(1, options)
+            // A session may have asked for less: whoever comes next gets commits that last.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::query(COMMITS_LAST).execute(connection).await.map(|_| true)
+                })
+            })
             .connect_with(for_writing(settings.clone()))
             .await
             .map_err(failed("open the database"))?;
@@ -130,6 +139,11 @@ impl SqliteStore {
     /// A unit of work that writes.
     pub(crate) async fn begin(&self, act: &'static str) -> Result<Session, StoreError> {
         Session::write(&self.writer, act).await
+    }
+
+    /// A unit of work that writes what can be read again from where it came from.
+    pub(crate) async fn begin_relaxed(&self, act: &'static str) -> Result<Session, StoreError> {
+        Session::write_relaxed(&self.writer, act).await
     }
 
     /// A unit of work that reads one state.
@@ -170,5 +184,39 @@ impl Single<'_> {
     pub(crate) async fn run(&self, statement: Statement) -> Result<u64, StoreError> {
         let done = statement.execute(self.pool).await.map_err(failed(self.act))?;
         Ok(done.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+
+    async fn level(connection: &mut sqlx::SqliteConnection) -> i64 {
+        let row = sqlx::query("PRAGMA synchronous").fetch_one(connection).await.expect("tells");
+        row.get(0)
+    }
+
+    /// What the levels are called in the settings.
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+
+    #[tokio::test]
+    async fn only_a_relaxed_session_does_not_wait_for_the_disk() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("levels.db");
+        let store = SqliteStore::open(&path, &SqliteOptions::default()).await.expect("opens");
+        for is_committed in [true, false] {
+            let mut relaxed = store.begin_relaxed("look").await.expect("begins");
+            assert_eq!(level(relaxed.connection()).await, NORMAL);
+            if is_committed {
+                relaxed.commit().await.expect("commits");
+            } else {
+                drop(relaxed);
+            }
+            let mut next = store.begin("look").await.expect("begins");
+            assert_eq!(level(next.connection()).await, FULL, "after commit: {is_committed}");
+        }
     }
 }

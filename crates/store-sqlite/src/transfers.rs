@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use inspay_ports::StoreError;
+use inspay_ports::{StoreError, StoreErrorKind};
 use inspay_primitives::{BlockRef, ChainId, Transfer, TransferId};
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     codec::Fields,
     columns::{big, chain, height, hex_list, json_list, units},
     error::wrong,
+    script::Script,
     session::{Session, hot},
 };
 
@@ -101,6 +102,24 @@ pub(crate) async fn replace_transfers(
     session.bulk(&RECORD, &new, Seen::record).await?;
     session.bulk(&KEEP_FORMER, &again, Seen::locate).await?;
     session.bulk(&RELOCATE, &again, Seen::relocate).await.map(drop)
+}
+
+/// Adds what records transfers that are seen for the first time.
+pub(crate) fn add_new_transfers(
+    script: &mut Script,
+    chain_id: ChainId,
+    seen: &[(TransferId, &Transfer)],
+) -> Result<(), StoreErrorKind> {
+    let chain_number = chain(chain_id)?;
+    let rows: Vec<Seen<'_>> = seen
+        .iter()
+        .map(|(id, transfer)| {
+            let number = big("block number", transfer.block.number)?;
+            Ok(Seen { chain_id: chain_number, number, id: *id, transfer })
+        })
+        .collect::<Result<_, _>>()?;
+    script.bulk(&RECORD, &rows, Seen::record);
+    Ok(())
 }
 
 async fn known_among(

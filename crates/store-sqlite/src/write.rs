@@ -13,7 +13,8 @@ use crate::{
     bulk::{Bulk, Row},
     columns::units,
     error::wrong,
-    session::{Session, hot},
+    script::Script,
+    session::{Session, missing_rows},
 };
 
 const NEW_ACCOUNTS: Bulk = Bulk {
@@ -98,17 +99,54 @@ const ORDERS: Bulk = Bulk {
          credited = progress.credited, closed = progress.closed FROM progress WHERE orders.id = progress.id",
 };
 
-const HEAD: &str = "UPDATE ledger_head SET entry_seq = ?1, entry_hash = ?2, event_seq = ?3, account_number = ?4, \
-     booked_at = ?5 WHERE singleton = 1";
+const HEAD: Bulk = Bulk {
+    before: "WITH moved (entry_seq, entry_hash, event_seq, account_number, booked_at) AS (VALUES ",
+    columns: 5,
+    after: ") UPDATE ledger_head SET entry_seq = moved.entry_seq, entry_hash = moved.entry_hash, \
+         event_seq = moved.event_seq, account_number = moved.account_number, booked_at = moved.booked_at \
+         FROM moved WHERE ledger_head.singleton = 1",
+};
 
-/// Writes the rows of one batch.
+/// Up to as many entries are written by a script: their tables take few different numbers of rows, so that few texts
+/// are prepared.
+const SCRIPT_ENTRIES_MAX: usize = 2;
+
+/// Writes the rows of one batch: a small one by one script, since a buyer waits for it.
 pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    if rows.entries.len() <= SCRIPT_ENTRIES_MAX {
+        let script = script(rows).map_err(wrong(session.act))?;
+        return session.script(script).await.map(drop);
+    }
     write_journal(session, rows).await?;
     write_marks(session, rows).await?;
-    match &rows.head {
-        Some(head) => write_head(session, head).await,
-        None => Ok(()),
-    }
+    change(session, &HEAD, rows.head.as_slice(), head).await
+}
+
+fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
+    let mut script = Script::default();
+    let (new, known): (Vec<_>, Vec<_>) = rows.balances.iter().partition(|(.., is_new)| *is_new);
+    script.bulk(&NEW_ACCOUNTS, &new, account);
+    script.bulk(&BALANCES, &known, balance);
+    script.bulk(&ENTRIES, &rows.entries, entry);
+    script.bulk(&POSTINGS, &lines(&rows.entries)?, posting);
+    script.bulk(&OPERATIONS, &rows.operations, operation);
+    script.bulk(&EVENTS, &snapshots(&rows.events)?, event);
+    script.bulk(&SETTLEMENTS, &rows.settlements, settlement);
+    script.bulk(&REVERSALS, &rows.reversals, reversal);
+    script.bulk(&NEW_LOTS, &rows.new_lots, lot);
+    script.bulk(&LOTS_LEFT, &rows.lots_left, lot_left);
+    script.bulk(&TRANSFERS, &rows.transfers, mark);
+    script.bulk(&ORDERS, &rows.orders, progress);
+    script.bulk(&HEAD, rows.head.as_slice(), head);
+    Ok(script)
+}
+
+fn snapshots(events: &[Event]) -> Result<Vec<(&Event, String)>, StoreErrorKind> {
+    events
+        .iter()
+        .map(|event| serde_json::to_string(&event.snapshot).map(|snapshot| (event, snapshot)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| StoreErrorKind::Refused(error.to_string()))
 }
 
 async fn write_journal(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
@@ -119,12 +157,7 @@ async fn write_journal(session: &mut Session, rows: &BatchRows) -> Result<(), St
     let postings = lines(&rows.entries).map_err(wrong(session.act))?;
     session.bulk(&POSTINGS, &postings, posting).await?;
     session.bulk(&OPERATIONS, &rows.operations, operation).await?;
-    let events: Vec<(&Event, String)> = rows
-        .events
-        .iter()
-        .map(|event| serde_json::to_string(&event.snapshot).map(|snapshot| (event, snapshot)))
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(session.act)(StoreErrorKind::Refused(error.to_string())))?;
+    let events = snapshots(&rows.events).map_err(wrong(session.act))?;
     session.bulk(&EVENTS, &events, event).await.map(drop)
 }
 
@@ -145,21 +178,16 @@ async fn change<T: Sync>(
     bind: fn(&T, &mut Row),
 ) -> Result<(), StoreError> {
     let changed = session.bulk(bulk, rows, bind).await?;
-    if usize::try_from(changed) == Ok(rows.len()) {
-        return Ok(());
-    }
-    let why = format!("of {} rows to change, {changed} are there", rows.len());
-    Err(wrong(session.act)(StoreErrorKind::Refused(why)))
+    let wanted = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if changed == wanted { Ok(()) } else { Err(wrong(session.act)(missing_rows(wanted, changed))) }
 }
 
-async fn write_head(session: &mut Session, head: &Head) -> Result<(), StoreError> {
-    let query = hot(HEAD)
-        .bind(head.entry_seq)
-        .bind(head.entry_hash.to_vec())
-        .bind(head.event_seq)
-        .bind(head.account_number)
-        .bind(head.booked_at.micros());
-    session.run(query).await.map(drop)
+fn head(head: &Head, row: &mut Row) {
+    row.put(head.entry_seq)
+        .put(head.entry_hash.to_vec())
+        .put(head.event_seq)
+        .put(head.account_number)
+        .put(head.booked_at.micros());
 }
 
 type Balance = (BookAccount, Unit, AccountBalance, bool);
