@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench contracts-tools postgres-tools help
+.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,6 +41,10 @@ advisories: ## Known vulnerabilities; needs the advisory database.
 bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latency against their floors.
 	cargo build --release --locked --bin inspay --bin bench
 	target/release/bench
+
+faults: contracts-tools ## Try the matrix of faults and reorgs on a living chain, twenty seeds a cell.
+	cargo build --locked --bin inspay --bin matrix
+	target/debug/matrix
 
 contracts-tools:
 	@test -x contracts/node_modules/.bin/anvil || (cd contracts && npm ci --no-audit --no-fund)

@@ -3,6 +3,9 @@
 //! Never sleeps for a guess: it waits on a condition, with a deadline.
 #![expect(clippy::panic, reason = "a harness fails the test that it serves")]
 
+pub mod live;
+pub mod proxy;
+
 use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
@@ -91,24 +94,47 @@ impl Default for ChainText {
 /// A settings file for a local chain.
 #[must_use]
 pub fn settings_text(place: &Deployment, chain: ChainText) -> String {
+    let feed = |aggregator: Address| {
+        format!(
+            "{{ kind = \"chainlink\", aggregator = \"{aggregator}\", heartbeat_seconds = 86400 }}"
+        )
+    };
+    let rates = [feed(place.inspi_feed), feed(place.usdt_feed)];
+    written(place, chain, std::slice::from_ref(&place.http_url), &place.ws_url, &rates)
+}
+
+/// As [`settings_text`], with other ways to the chain, and with fixed rates: what is sold must not depend
+/// on the ways that are tried.
+#[must_use]
+pub fn settings_through(place: &Deployment, chain: ChainText, http: &[String], ws: &str) -> String {
+    let fixed = |usd: &str| format!("{{ kind = \"fixed\", usd = \"{usd}\" }}");
+    written(place, chain, http, ws, &[fixed("0.05"), fixed("1")])
+}
+
+fn written(
+    place: &Deployment,
+    chain: ChainText,
+    http: &[String],
+    ws: &str,
+    [inspi_rate, usdt_rate]: &[String; 2],
+) -> String {
     let ChainText { id, usdt_decimals, confirmations } = chain;
-    let asset = |symbol: &str, contract: Address, decimals: u8, feed: Address| {
+    let asset = |symbol: &str, contract: Address, decimals: u8, rate: &str| {
         format!(
             "[[chains.assets]]\nsymbol = \"{symbol}\"\ncontract = \"{contract}\"\ndecimals = {decimals}\n\
              confirmations = [{{ depth = {confirmations} }}]\n\
-             rates = [{{ kind = \"chainlink\", aggregator = \"{feed}\", heartbeat_seconds = 86400 }}]\n\
+             rates = [{rate}]\n\
              rate_rules = {{ max_age_seconds = 86400 }}\n"
         )
     };
+    let http = http.iter().map(|url| format!("\"{url}\"")).collect::<Vec<_>>().join(", ");
     format!(
-        "[[chains]]\nid = {id}\nname = \"test\"\nhttp = [\"{}\"]\nws = \"{}\"\npoll_interval_ms = 200\n\
+        "[[chains]]\nid = {id}\nname = \"test\"\nhttp = [{http}]\nws = \"{ws}\"\npoll_interval_ms = 200\n\
          treasuries = [{{ address = \"{}\" }}]\n\
          native = {{ symbol = \"ETH\", rates = [{{ kind = \"fixed\", usd = \"2500\" }}] }}\n{}{}",
-        place.http_url,
-        place.ws_url,
         place.treasury,
-        asset("INSPI", place.inspi, 18, place.inspi_feed),
-        asset("USDT", place.usdt, usdt_decimals, place.usdt_feed),
+        asset("INSPI", place.inspi, 18, inspi_rate),
+        asset("USDT", place.usdt, usdt_decimals, usdt_rate),
     )
 }
 

@@ -1,0 +1,117 @@
+//! The matrix of faults: a real gateway, a real chain that lives and reorganises, and endpoints that fail.
+//!
+//! Every cell runs with several seeds; one wrong row in one of them is a failure of the whole. Traffic stays
+//! on this machine, and what was made on disk is gone afterwards.
+
+mod table;
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
+
+use inspay_it::live::{Cell, CellRun, cells, run};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use table::Line;
+
+/// What went wrong, for the person who ran it.
+type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str =
+    "usage: matrix [--seeds N] [--first-seed N] [--jobs N] [--blocks N] [--only TEXT]...";
+
+#[derive(Debug)]
+struct Options {
+    seeds: u64,
+    first_seed: u64,
+    jobs: usize,
+    blocks: u64,
+    only: Vec<String>,
+}
+
+impl Options {
+    fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Problem> {
+        let mut options = Self { seeds: 20, first_seed: 1, jobs: 4, blocks: 20, only: Vec::new() };
+        while let Some(flag) = arguments.next() {
+            let value = arguments.next().ok_or(USAGE)?;
+            match flag.as_str() {
+                "--seeds" => options.seeds = value.parse()?,
+                "--first-seed" => options.first_seed = value.parse()?,
+                "--jobs" => options.jobs = value.parse()?,
+                "--blocks" => options.blocks = value.parse()?,
+                "--only" => options.only.push(value),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        Ok(options)
+    }
+
+    fn wants(&self, cell: &Cell) -> bool {
+        self.only.is_empty() || self.only.iter().any(|text| cell.name.contains(text))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match matrix().await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(problem) => {
+            complain(&format!("matrix: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what goes wrong on the way goes to standard error")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the table is the program's result")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Runs all cells; answers whether nothing was wrong.
+async fn matrix() -> Result<bool, Problem> {
+    let options = Options::read(std::env::args().skip(1))?;
+    let cells: Vec<Cell> =
+        cells(options.blocks).into_iter().filter(|cell| options.wants(cell)).collect();
+    let permits = Arc::new(Semaphore::new(options.jobs.max(1)));
+    let mut runs = JoinSet::new();
+    let mut started = BTreeMap::new();
+    for seed in options.first_seed..options.first_seed.saturating_add(options.seeds) {
+        for (place, cell) in cells.iter().enumerate() {
+            let (cell, permits) = (cell.clone(), Arc::clone(&permits));
+            let name = cell.name.clone();
+            let task = runs.spawn(async move {
+                let _permit = permits.acquire_owned().await;
+                (place, seed, run(cell, seed).await)
+            });
+            started.insert(task.id(), (place, seed, name));
+        }
+    }
+    let mut lines: Vec<Line> = cells.iter().map(Line::new).collect();
+    while let Some(ended) = runs.join_next().await {
+        match ended {
+            Ok((place, seed, outcome)) => add(&mut lines, place, seed, &outcome),
+            Err(error) => {
+                let (place, seed, name) = started.remove(&error.id()).ok_or("an unknown run")?;
+                complain(&format!("{name}, seed {seed}: the run broke down: {error}"));
+                if let Some(line) = lines.get_mut(place) {
+                    line.broke_down();
+                }
+            }
+        }
+    }
+    say(&table::render(&lines));
+    Ok(lines.iter().all(Line::is_right))
+}
+
+fn add(lines: &mut [Line], place: usize, seed: u64, outcome: &CellRun) {
+    let Some(line) = lines.get_mut(place) else { return };
+    line.add(outcome);
+    if !outcome.is_right() {
+        let outcome = CellRun { latencies: Vec::new(), ..outcome.clone() };
+        complain(&format!("{}, seed {seed} is wrong: {outcome:?}", line.name()));
+    }
+}
