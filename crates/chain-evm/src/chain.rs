@@ -82,7 +82,7 @@ impl EvmChain {
     /// How the endpoints have been doing, in the settings' order.
     #[must_use]
     pub fn endpoints(&self) -> Vec<EndpointView> {
-        self.pool.endpoints().iter().map(|endpoint| endpoint.view()).collect()
+        self.pool.views()
     }
 
     fn could_not(&self, act: &'static str) -> impl FnOnce(ChainErrorKind) -> ChainError {
@@ -108,11 +108,13 @@ impl Chain for EvmChain {
 
     async fn head(&self) -> Result<Header, ChainError> {
         // A header that the WebSocket told of saves the round trip; its block is read over HTTP anyway.
-        if let Some(header) = self.wake.as_ref().and_then(|wake| wake.take_newest()) {
+        // Of several endpoints only most can tell which branch it is on, unless it stands on their head.
+        if let Some(header) = self.wake.as_ref().and_then(|wake| wake.take_newest())
+            && self.pool.takes_unasked(&header)
+        {
             return Ok(header);
         }
-        let asked = self.pool.ask(async |endpoint| reads::head(&endpoint, &self.settings).await);
-        asked.await.map_err(self.could_not("read the head"))
+        self.pool.head(&self.settings).await.map_err(self.could_not("read the head"))
     }
 
     async fn tags(&self) -> Result<(u64, u64), ChainError> {

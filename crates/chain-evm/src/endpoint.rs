@@ -21,7 +21,8 @@ use tokio::{
 
 use crate::{
     classify::classify_status,
-    reads,
+    health::{Health, Standing},
+    meters, reads,
     rpc::{self, Answer, Call},
     settings::EvmChainSettings,
     transport::{ReplyLimits, Transport},
@@ -31,14 +32,6 @@ use crate::{
 const DECODE_ELSEWHERE_BYTES: usize = 128 * 1024;
 /// Requests of one question that are under way at once.
 const REQUESTS_AT_ONCE: usize = 8;
-const REST_FIRST: Duration = Duration::from_millis(250);
-/// Near the head a longer rest would cost more than a refused call.
-const REST_MAX: Duration = Duration::from_secs(3);
-/// One that hangs costs the whole timeout, so it is asked last for a while.
-const REST_HUNG: Duration = Duration::from_secs(30);
-/// Longest rest that a node may ask for.
-const REST_ASKED_MAX: Duration = Duration::from_secs(60);
-
 /// How an endpoint has been doing, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointView {
@@ -52,38 +45,28 @@ pub struct EndpointView {
     pub resting: bool,
     /// Whether it takes several calls in one request.
     pub takes_batches: bool,
+    /// Calls a minute that it is believed to take, where it has ever refused for being asked too often.
+    pub calls_per_minute: Option<u64>,
+    /// Whether it trails the others.
+    pub lagging: bool,
+    /// Why it is not believed, if it is not: it contradicted itself or the others, or stands on another branch.
+    pub doubt: Option<Doubt>,
+    /// How often it was quarantined since the start.
+    pub quarantines: u32,
 }
 
-#[derive(Debug, Default)]
-struct Health {
-    head: u64,
-    errors: u64,
-    errors_in_a_row: u32,
-    rest: Option<(Instant, bool)>,
-}
-
-/// Why an endpoint is left alone, and how long.
-#[derive(Clone, Copy, Debug)]
-enum Rest {
-    /// It asked for it.
-    Asked(Duration),
-    /// Others are likely to answer sooner.
-    Avoided(Duration),
-}
-
-/// Whether an endpoint should be asked now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Readiness {
-    /// Yes.
-    Ready,
-    /// Only after those that are ready.
-    Doubtful,
-    /// Not before then: it limits the rate of requests.
-    RestsUntil(Instant),
+/// Why an endpoint is not believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// What it said, or where it stands.
+    pub reason: String,
+    /// How much longer it is not asked; `None` where it is asked last, but asked.
+    pub quarantined_for: Option<Duration>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    index: usize,
     host: String,
     transport: Arc<dyn Transport>,
     request_timeout: Duration,
@@ -93,17 +76,21 @@ pub(crate) struct Endpoint {
     gives_block_receipts: AtomicBool,
     chain_id: ChainId,
     on_its_chain: OnceCell<()>,
+    head: AtomicU64,
+    is_telling_head: AtomicBool,
     health: Mutex<Health>,
     calls: Arc<AtomicU64>,
 }
 
 impl Endpoint {
     pub(crate) fn new(
+        index: usize,
         transport: Arc<dyn Transport>,
         settings: &EvmChainSettings,
         calls: Arc<AtomicU64>,
     ) -> Self {
         Self {
+            index,
             host: transport.host(),
             transport,
             request_timeout: settings.request_timeout,
@@ -113,6 +100,8 @@ impl Endpoint {
             gives_block_receipts: AtomicBool::new(true),
             chain_id: settings.chain_id,
             on_its_chain: OnceCell::new(),
+            head: AtomicU64::new(0),
+            is_telling_head: AtomicBool::new(false),
             health: Mutex::default(),
             calls,
         }
@@ -123,16 +112,31 @@ impl Endpoint {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn view(&self) -> EndpointView {
-        let resting = self.readiness() != Readiness::Ready;
+    /// How it has been doing; `stray` is why it does not stand with the others.
+    pub(crate) fn view(&self, lagging: bool, stray: Option<String>) -> EndpointView {
+        let now = Instant::now();
         let health = self.health();
+        let quarantine = health.conviction(now).map(|conviction| Doubt {
+            reason: conviction.reason.clone(),
+            quarantined_for: Some(conviction.until.saturating_duration_since(now)),
+        });
+        let stray = stray.map(|reason| Doubt { reason, quarantined_for: None });
         EndpointView {
             host: self.host.clone(),
-            head: health.head,
-            errors: health.errors,
-            resting,
+            head: self.head.load(Ordering::Relaxed),
+            errors: health.failures(),
+            resting: health.standing(now) != Standing::Ready,
             takes_batches: self.takes_batches.load(Ordering::Relaxed),
+            calls_per_minute: health.pace.per_minute(),
+            lagging,
+            doubt: quarantine.or(stray),
+            quarantines: health.convictions(),
         }
+    }
+
+    /// Its place in the settings' order.
+    pub(crate) const fn index(&self) -> usize {
+        self.index
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -170,50 +174,57 @@ impl Endpoint {
         let _was_set = self.on_its_chain.set(());
     }
 
-    /// Notes that an answer of its was found to be wrong.
-    pub(crate) fn note_wrong(&self) {
-        let rest = self.next_rest();
-        self.note_failed(Rest::Avoided(rest));
-    }
-
-    pub(crate) fn saw_block(&self, number: u64) {
+    /// Notes that an answer of its was found to be wrong, and leaves it alone for it.
+    pub(crate) fn convict(&self, reason: &str) {
+        let now = Instant::now();
         let mut health = self.health();
-        health.head = health.head.max(number);
-    }
-
-    pub(crate) fn readiness(&self) -> Readiness {
-        match self.health().rest {
-            Some((until, asked)) if Instant::now() < until => {
-                if asked {
-                    Readiness::RestsUntil(until)
-                } else {
-                    Readiness::Doubtful
-                }
-            }
-            Some(_) | None => Readiness::Ready,
+        if let Some(conviction) = health.wrong(now, reason.to_owned()) {
+            let seconds = conviction.until.saturating_duration_since(now).as_secs();
+            tracing::warn!(
+                chain.id = self.chain_id.0,
+                endpoint = %self.host,
+                reason,
+                seconds,
+                "an endpoint is not believed, and not asked for a while"
+            );
+            meters::quarantined(self.chain_id, &self.host);
         }
     }
 
-    fn note_answered(&self) {
-        let mut health = self.health();
-        health.errors_in_a_row = 0;
-        health.rest = None;
+    /// Notes that another one, asked later, answered sooner.
+    pub(crate) fn overtaken(&self) {
+        self.health().overtaken(Instant::now());
     }
 
-    fn note_failed(&self, rest: Rest) {
-        let mut health = self.health();
-        health.errors = health.errors.saturating_add(1);
-        health.errors_in_a_row = health.errors_in_a_row.saturating_add(1);
-        let (length, asked) = match rest {
-            Rest::Asked(length) => (length.min(REST_ASKED_MAX), true),
-            Rest::Avoided(length) => (length, false),
-        };
-        health.rest = Some((Instant::now() + length, asked));
+    pub(crate) fn saw_block(&self, number: u64) {
+        self.head.fetch_max(number, Ordering::Relaxed);
     }
 
-    fn next_rest(&self) -> Duration {
-        let doublings = self.health().errors_in_a_row.min(8);
-        REST_FIRST.saturating_mul(1 << doublings).min(REST_MAX)
+    pub(crate) fn standing(&self, now: Instant) -> Standing {
+        self.health().standing(now)
+    }
+
+    pub(crate) fn recent_failures(&self, now: Instant) -> u32 {
+        self.health().recent_failures(now)
+    }
+
+    /// When its learned pace allows the next call.
+    pub(crate) fn next_slot(&self, now: Instant) -> Instant {
+        self.health().pace.next_slot(now)
+    }
+
+    /// Takes the place of that many calls in its learned pace; they are to be sent no sooner than that.
+    pub(crate) fn reserve(&self, calls: u64) -> Instant {
+        self.health().pace.reserve(Instant::now(), calls)
+    }
+
+    /// Takes the turn of asking for the head; `false` while it is being asked.
+    pub(crate) fn begin_head(&self) -> bool {
+        !self.is_telling_head.swap(true, Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_head(&self) {
+        self.is_telling_head.store(false, Ordering::Relaxed);
     }
 
     /// Asks one question.
@@ -225,7 +236,7 @@ impl Endpoint {
         let answer = match self.post(method, 1, rpc::single_body(&call)).await {
             Ok(body) => {
                 let answer = decode(body, move |body| rpc::read_single(method, body)).await;
-                self.note_kind(answer.as_ref().err());
+                self.note_kind(answer.as_ref().err(), 1);
                 answer
             }
             Err(kind) => Err(kind),
@@ -283,7 +294,7 @@ impl Endpoint {
             Ok(body) => {
                 let asked = methods.clone();
                 let answers = decode(body, move |body| rpc::read_batch(&asked, body)).await;
-                self.note_kind(worst_of(&answers));
+                self.note_kind(worst_of(&answers), calls.len());
                 answers
             }
             Err(kind) => Err(kind),
@@ -331,14 +342,13 @@ impl Endpoint {
         let sent = self.transport.post(method, body.into_bytes(), limits);
         let reply = match timeout_at(deadline, sent).await {
             Err(_) => {
-                self.note_failed(Rest::Avoided(REST_HUNG));
+                self.health().hung(Instant::now());
                 let after = self.request_timeout;
                 let text = format!("{}: {method}: no answer within {after:?}", self.host);
                 return Err(ChainErrorKind::Unreachable(text));
             }
             Ok(Err(ChainErrorKind::Unreachable(text))) => {
-                let rest = self.next_rest();
-                self.note_failed(Rest::Avoided(rest));
+                self.health().failed(Instant::now());
                 return Err(ChainErrorKind::Unreachable(format!("{}: {text}", self.host)));
             }
             Ok(reply) => reply?,
@@ -350,23 +360,20 @@ impl Endpoint {
             classify_status(method, reply.status, &String::from_utf8_lossy(&reply.body))
         });
         match (&kind, reply.rest) {
-            (ChainErrorKind::RateLimited(_), Some(rest)) => self.note_failed(Rest::Asked(rest)),
-            _ => self.note_kind(Some(&kind)),
+            (ChainErrorKind::RateLimited(_), Some(rest)) => {
+                self.health().limited(Instant::now(), Some(rest));
+            }
+            _ => self.note_kind(Some(&kind), 0),
         }
         Err(kind)
     }
 
     /// Notes how the endpoint did by what it answered; most refusals say nothing about it.
-    fn note_kind(&self, kind: Option<&ChainErrorKind>) {
+    fn note_kind(&self, kind: Option<&ChainErrorKind>, calls: usize) {
+        let now = Instant::now();
         match kind {
-            Some(ChainErrorKind::RateLimited(_)) => {
-                let rest = self.next_rest();
-                self.note_failed(Rest::Asked(rest));
-            }
-            Some(ChainErrorKind::Unreachable(_)) => {
-                let rest = self.next_rest();
-                self.note_failed(Rest::Avoided(rest));
-            }
+            Some(ChainErrorKind::RateLimited(_)) => self.health().limited(now, None),
+            Some(ChainErrorKind::Unreachable(_)) => self.health().failed(now),
             Some(
                 ChainErrorKind::RangeTooLarge { .. }
                 | ChainErrorKind::NotYet(_)
@@ -374,7 +381,7 @@ impl Endpoint {
                 | ChainErrorKind::Reverted(_)
                 | ChainErrorKind::Refused(_),
             )
-            | None => self.note_answered(),
+            | None => self.health().answered(now, u64::try_from(calls).unwrap_or(u64::MAX)),
         }
     }
 

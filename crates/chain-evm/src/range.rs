@@ -19,6 +19,9 @@ use crate::{
     transfers::Numbering,
 };
 
+/// Calls that one range is.
+const CALLS: u64 = 2;
+
 pub(crate) async fn range(
     pool: &Pool,
     settings: &EvmChainSettings,
@@ -29,12 +32,17 @@ pub(crate) async fn range(
     let Some(question) = Question::new(from, to, filter) else {
         return Ok(RangeAnswer { from, to, transfers: vec![] });
     };
-    let transfers =
-        pool.ask(async |endpoint| question.ask(&endpoint, settings, filter).await).await?;
+    let asked = pool.ask_patiently(CALLS, &[], async |endpoint| {
+        let transfers = question.ask(&endpoint, settings, filter).await?;
+        Ok((endpoint.index(), transfers))
+    });
+    let (source, transfers) = asked.await?;
+    pool.sources().note(from, to, source);
     Ok(RangeAnswer { from, to, transfers })
 }
 
-/// As [`range`], from another endpoint than the one that is asked first; `None` without another.
+/// As [`range`], from an endpoint that did not answer it; `None` where there is only one. Where each has
+/// answered a part of it, or none is known to have, from another one than is asked first.
 pub(crate) async fn second_range(
     pool: &Pool,
     settings: &EvmChainSettings,
@@ -42,11 +50,21 @@ pub(crate) async fn second_range(
     to: u64,
     filter: &WatchFilter,
 ) -> Result<Option<RangeAnswer>, ChainErrorKind> {
+    if pool.endpoints().len() < 2 {
+        return Ok(None);
+    }
     let Some(question) = Question::new(from, to, filter) else {
         return Ok(Some(RangeAnswer { from, to, transfers: vec![] }));
     };
-    let asked = pool.ask_another(async |endpoint| question.ask(&endpoint, settings, filter).await);
-    Ok(asked.await?.map(|transfers| RangeAnswer { from, to, transfers }))
+    let mut first = pool.sources().of(from, to);
+    if first.is_empty() || first.len() == pool.endpoints().len() {
+        first = pool.first().into_iter().collect();
+    }
+    let asked = pool.ask_patiently(CALLS, &first, async |endpoint| {
+        question.ask(&endpoint, settings, filter).await
+    });
+    let transfers = asked.await?;
+    Ok(Some(RangeAnswer { from, to, transfers }))
 }
 
 /// The two questions that a range is: transfers in, and transfers out.

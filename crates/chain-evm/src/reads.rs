@@ -15,7 +15,7 @@ use crate::{
     endpoint::Endpoint,
     header::{expect_hash, expect_number, read_header},
     rpc::{Answer, Call},
-    settings::EvmChainSettings,
+    settings::{EvmChainSettings, HashCheck},
     wire::Quantity,
 };
 
@@ -45,13 +45,10 @@ pub(crate) async fn chain_id(endpoint: &Endpoint) -> Result<ChainId, ChainErrorK
     })
 }
 
-pub(crate) async fn head(
-    endpoint: &Endpoint,
-    settings: &EvmChainSettings,
-) -> Result<Header, ChainErrorKind> {
+pub(crate) async fn head(endpoint: &Endpoint, check: HashCheck) -> Result<Header, ChainErrorKind> {
     let told = endpoint.call::<Box<RawValue>>(by_number("latest")).await?;
     let json = told.ok_or_else(|| absent("newest block"))?;
-    let header = read_header(json.get(), settings.header_hash)?.header;
+    let header = read_header(json.get(), check)?.header;
     endpoint.saw_block(header.block.number);
     Ok(header)
 }

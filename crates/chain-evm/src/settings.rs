@@ -78,6 +78,9 @@ pub struct EvmChainSettings {
     pub ws: Option<NodeUrl>,
     /// How long one request may take.
     pub request_timeout: Duration,
+    /// After that long without an answer the next endpoint is asked as well, and the first answer counts.
+    /// Not for ranges, which take long for good reasons.
+    pub hedge_after: Duration,
     /// Whether header hashes are recomputed. With [`HashCheck::Trust`] receipts roots are only as good as
     /// the endpoint, and no block is taken for empty by its bloom: some chains leave it blank.
     pub header_hash: HashCheck,
@@ -103,6 +106,7 @@ impl EvmChainSettings {
             http,
             ws,
             request_timeout: Duration::from_secs(10),
+            hedge_after: Duration::from_millis(500),
             header_hash: HashCheck::Recompute,
             chain_tx_hash: HashCheck::Recompute,
             // A block of three hundred chain transactions takes about two megabytes with receipts, and

@@ -1,8 +1,10 @@
 //! The adapter against a real Anvil, and against a node that lies, hangs and refuses.
 #![expect(clippy::unwrap_used, reason = "these are tests; the lint sees only that helpers are not")]
 
+mod endpoints;
 mod follow;
 mod lies;
+mod memory;
 mod reads;
 mod scene;
 mod stub;
