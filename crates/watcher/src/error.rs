@@ -1,6 +1,6 @@
 //! Why a step did not finish.
 
-use inspay_ports::{ChainError, StoreError, StoreErrorKind};
+use inspay_ports::{ChainError, ChainErrorKind, StoreError, StoreErrorKind};
 use inspay_primitives::B256;
 
 use crate::follow::Disagreement;
@@ -49,5 +49,30 @@ impl FollowError {
             }
             Self::Disagreement(_) | Self::AnchorMoved { .. } => true,
         }
+    }
+
+    /// Whether the node is there and answers, but what it answers cannot be used. A moment later it may be whole, and
+    /// a node in trouble is not what asking again would burden.
+    #[must_use]
+    pub const fn is_of_an_answer(&self) -> bool {
+        match self {
+            Self::Chain(error) | Self::NotProven { source: error, .. } => {
+                is_unusable_answer(&error.kind)
+            }
+            Self::Disagreement(_) | Self::AnchorMoved { .. } => true,
+            Self::Store(_) => false,
+        }
+    }
+}
+
+/// Whether an endpoint answered what cannot be used, or not yet.
+pub(crate) const fn is_unusable_answer(kind: &ChainErrorKind) -> bool {
+    match kind {
+        ChainErrorKind::NotYet(_) | ChainErrorKind::Contradiction(_) => true,
+        ChainErrorKind::Unreachable(_)
+        | ChainErrorKind::RateLimited(_)
+        | ChainErrorKind::RangeTooLarge { .. }
+        | ChainErrorKind::Reverted(_)
+        | ChainErrorKind::Refused(_) => false,
     }
 }

@@ -6,20 +6,25 @@
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
-use inspay_ports::{Chain, ChainErrorKind, ChainTags, Header, ProvenBlock, Store, WatchFilter};
+use inspay_ports::{
+    Chain, ChainError, ChainErrorKind, ChainTags, Header, ProvenBlock, Store, WatchFilter,
+};
 use inspay_primitives::{BlockRef, Clock, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
     audit::Auditor,
     catch_up::CatchUp,
-    error::FollowError,
+    error::{FollowError, is_unusable_answer},
     follow::{Fact, Follow, FollowRules, HaltReason, Idle, Next},
     meters,
     settings::FollowSettings,
     status::{FollowStatus, Stall},
     tags::TagsWatch,
 };
+
+/// Tries for the proof of one block in one step.
+const PROOF_TRIES_MAX: u32 = 4;
 
 /// What one step did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -231,8 +236,7 @@ impl Follower {
     async fn prove(&self) -> Result<Vec<ProvenBlock>, FollowError> {
         let headers = self.follow.to_prove();
         // Collected first: a closure that lives in the stream would keep the future from being `Send`.
-        let asked: Vec<_> =
-            headers.iter().map(|header| self.chain.proven_block(header, &self.filter)).collect();
+        let asked: Vec<_> = headers.iter().map(|header| self.prove_one(header)).collect();
         let mut proofs = stream::iter(asked).buffered(self.settings.proof_concurrency.max(1));
         let mut proven = Vec::with_capacity(headers.len());
         while let Some(answer) = proofs.next().await {
@@ -255,6 +259,20 @@ impl Follower {
             }
         }
         Ok(proven)
+    }
+
+    /// Asks again at once where an answer could not be used: one hole among many blocks must not make all of them be
+    /// read again.
+    async fn prove_one(&self, header: &Header) -> Result<ProvenBlock, ChainError> {
+        let mut tries = 1;
+        loop {
+            match self.chain.proven_block(header, &self.filter).await {
+                Err(error) if tries < PROOF_TRIES_MAX && is_unusable_answer(&error.kind) => {
+                    tries += 1;
+                }
+                answered => return answered,
+            }
+        }
     }
 
     pub(crate) async fn commit(&mut self) -> Result<Stepped, FollowError> {

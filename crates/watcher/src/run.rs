@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::follower::Follower;
+use crate::{error::FollowError, follower::Follower};
 
 /// The wait after the first failure; it doubles with each further one.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -13,10 +13,17 @@ const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// there with the next one, a node in trouble is not helped by more questions.
 const WAKEFUL_FAILURES_MAX: u32 = 3;
 
+/// The longest wait after an answer that could not be used: payments stand still until there is a whole one.
+const UNUSABLE_WAIT_MAX: Duration = Duration::from_millis(400);
+
 /// How long to wait after that many failures in a row.
 fn backoff(failures: u32, longest: Duration) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     BACKOFF_MIN.saturating_mul(1 << doublings).min(longest)
+}
+
+fn longest_wait(error: &FollowError, backoff_max: Duration) -> Duration {
+    if error.is_of_an_answer() { backoff_max.min(UNUSABLE_WAIT_MAX) } else { backoff_max }
 }
 
 impl Follower {
@@ -52,7 +59,8 @@ impl Follower {
                             "following the chain failed; it is tried again"
                         );
                     }
-                    let wait = backoff(failures, self.settings.backoff_max);
+                    let longest = longest_wait(&error, self.settings.backoff_max);
+                    let wait = backoff(failures, longest);
                     (wait, failures <= WAKEFUL_FAILURES_MAX)
                 }
             };
@@ -75,6 +83,9 @@ async fn woken(wake: Option<&mut watch::Receiver<u64>>) {
 
 #[cfg(test)]
 mod tests {
+    use inspay_ports::{ChainError, ChainErrorKind};
+    use inspay_primitives::ChainId;
+
     use super::*;
 
     #[test]
@@ -83,5 +94,18 @@ mod tests {
             (1..=9).map(|failures| backoff(failures, Duration::from_secs(3)).as_millis()).collect();
         assert_eq!(waits, [50, 100, 200, 400, 800, 1_600, 3_000, 3_000, 3_000]);
         assert_eq!(backoff(u32::MAX, Duration::from_secs(3)), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn an_unusable_answer_is_not_waited_for_as_long_as_a_node_in_trouble() {
+        let waited = |kind| {
+            let source = ChainError { chain_id: ChainId(1), act: "prove a block", kind };
+            let error = FollowError::NotProven { number: 1, source };
+            longest_wait(&error, Duration::from_secs(3)).as_millis()
+        };
+        assert_eq!(waited(ChainErrorKind::Contradiction("a log is missing".to_owned())), 400);
+        assert_eq!(waited(ChainErrorKind::NotYet("block 7".to_owned())), 400);
+        assert_eq!(waited(ChainErrorKind::Unreachable("refused".to_owned())), 3_000);
+        assert_eq!(waited(ChainErrorKind::RateLimited("slow down".to_owned())), 3_000);
     }
 }

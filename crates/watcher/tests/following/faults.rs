@@ -58,6 +58,32 @@ async fn a_block_that_is_missing_below_the_head_is_waited_for_and_never_skipped(
 }
 
 #[tokio::test]
+async fn a_hole_in_one_block_of_a_new_branch_does_not_make_all_of_it_be_read_again() {
+    let world = World::new();
+    mine(&world, 0..8);
+    let mut follower = world.follower();
+    settle(&mut follower).await;
+    let branch = (10..15).map(|nonce| vec![pay(nonce, 10)]).collect();
+    world.chain.reorg(4, 1, branch).expect("mines");
+    world.chain.reset_calls();
+    // Fewer than one block is asked for in one step.
+    world.chain.change_faults(|faults| faults.unproven_blocks = 3);
+    let stepped = follower.step().await.expect("the holes are filled at once");
+    assert!(matches!(stepped, Stepped::Applied { added: 5, orphaned: 4, .. }), "{stepped:?}");
+    assert_eq!(world.chain.calls().proven_block, 5);
+    // A block that stays unproven is not applied, and not asked for without end.
+    mine(&world, 20..21);
+    world.chain.change_faults(|faults| faults.unproven_blocks = u32::MAX);
+    follower.step().await.expect_err("cannot be proven");
+    world.chain.change_faults(|faults| {
+        assert_eq!(u32::MAX - faults.unproven_blocks, 4);
+        faults.unproven_blocks = 0;
+    });
+    settle(&mut follower).await;
+    world.assert_followed().await;
+}
+
+#[tokio::test]
 async fn a_node_that_is_gone_is_waited_for() {
     let world = World::new();
     mine(&world, 0..200);

@@ -38,6 +38,8 @@ pub struct NodeFaults {
     pub range_results_max: Option<usize>,
     /// Blocks that it denies to have.
     pub forgotten_blocks: BTreeSet<B256>,
+    /// So many sets of a block's transfers have a hole, and are not proven by it.
+    pub unproven_blocks: u32,
     /// Chain transactions whose logs it leaves out of ranges, without a word.
     pub omitted_in_ranges: BTreeSet<B256>,
     /// Chain transactions whose logs the other endpoints leave out of ranges as well.

@@ -41,6 +41,11 @@ impl Inner {
         Some(ChainErrorKind::RateLimited("the fake node was told to slow down".to_owned()))
     }
 
+    fn hole(&mut self) -> Option<ChainErrorKind> {
+        self.faults.unproven_blocks = self.faults.unproven_blocks.checked_sub(1)?;
+        Some(ChainErrorKind::Contradiction("the fake node was told to leave out a log".to_owned()))
+    }
+
     /// The newest height that the node has.
     fn seen_height(&self) -> u64 {
         self.height().saturating_sub(self.faults.blocks_behind)
@@ -210,6 +215,9 @@ impl Chain for FakeChain {
         header: &Header,
         filter: &WatchFilter,
     ) -> Result<ProvenBlock, ChainError> {
+        if let Some(kind) = self.lock().hole() {
+            return Err(ChainError { chain_id: self.chain_id, act: "read a block", kind });
+        }
         self.ask(
             "read a block",
             |calls| &mut calls.proven_block,
