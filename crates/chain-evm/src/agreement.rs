@@ -51,6 +51,7 @@ pub(crate) async fn agreed(
         .iter()
         .map(|_| Agreement { agreeing: 0, asked: 0, contradiction: None })
         .collect();
+    let mut said = Vec::new();
     let mut failed = Ok(());
     let mut is_answered = false;
     for (endpoint, told) in endpoints.iter().zip(join_all(asked).await) {
@@ -65,7 +66,7 @@ pub(crate) async fn agreed(
                 vec![Testimony::Silent; transfers.len()]
             }
         };
-        for (agreement, testimony) in agreements.iter_mut().zip(told) {
+        for (place, (agreement, testimony)) in agreements.iter_mut().zip(told).enumerate() {
             agreement.asked = agreement.asked.saturating_add(1);
             match testimony {
                 Testimony::Same => agreement.agreeing = agreement.agreeing.saturating_add(1),
@@ -73,11 +74,26 @@ pub(crate) async fn agreed(
                 Testimony::Other(what) => {
                     let told = || format!("{}: {what}", endpoint.host());
                     agreement.contradiction.get_or_insert_with(told);
+                    said.push((place, endpoint.index(), what));
                 }
             }
         }
     }
+    convict_contradicted(pool, &agreements, &said);
     if is_answered { Ok(agreements) } else { failed.map(|()| agreements) }
+}
+
+/// Names those that say something else than at least two others that agree.
+fn convict_contradicted(pool: &Pool, agreements: &[Agreement], said: &[(usize, usize, String)]) {
+    for (place, endpoint, what) in said {
+        let against = said.iter().filter(|(other, _, _)| other == place).count();
+        let agreeing = agreements.get(*place).map_or(0, |agreement| agreement.agreeing);
+        let is_outvoted =
+            agreeing >= 2 && usize::try_from(agreeing).is_ok_and(|with| against < with);
+        if let Some(endpoint) = pool.endpoints().get(*endpoint).filter(|_| is_outvoted) {
+            endpoint.convict(what);
+        }
+    }
 }
 
 async fn testify(

@@ -118,8 +118,8 @@ impl Chain for EvmChain {
     }
 
     async fn tags(&self) -> Result<(u64, u64), ChainError> {
-        let asked = self.pool.ask(async |endpoint| reads::tags(&endpoint, &self.settings).await);
-        asked.await.map_err(self.could_not("read the safe and finalized heights"))
+        let asked = self.pool.tags(&self.settings).await;
+        asked.map_err(self.could_not("read the safe and finalized heights"))
     }
 
     async fn header_at(&self, number: u64) -> Result<Header, ChainError> {
@@ -180,8 +180,10 @@ impl Chain for EvmChain {
         number: u64,
         filter: &WatchFilter,
     ) -> Result<ProvenBlock, ChainError> {
-        let proven = block::reread_block(&self.pool, &self.settings, number, filter);
-        proven.await.map_err(self.could_not("read a block again"))
+        let proven = block::reread_block(&self.pool, &self.settings, number, filter).await;
+        let proven = proven.map_err(self.could_not("read a block again"))?;
+        self.pool.compare_with_proof(&self.settings, &proven, filter).await;
+        Ok(proven)
     }
 
     async fn agreed(&self, transfers: &[Transfer]) -> Result<Vec<Agreement>, ChainError> {

@@ -9,6 +9,7 @@ mod bloom;
 mod chain;
 mod chain_tx;
 mod classify;
+mod doubt;
 mod endpoint;
 mod header;
 mod heads;

@@ -55,6 +55,7 @@ pub(crate) struct Pool {
     pub(super) policy: RetryPolicy,
     pub(super) heads: Arc<Mutex<Heads>>,
     sources: Mutex<Sources>,
+    compared_at: Mutex<Option<Instant>>,
     hedge_after: Duration,
     chain_id: ChainId,
 }
@@ -84,9 +85,15 @@ impl Pool {
             jitter: settings.jitter,
         };
         let heads = Arc::new(Mutex::new(Heads::new(endpoints.len())));
-        let (hedge_after, chain_id) = (settings.hedge_after, settings.chain_id);
-        let sources = Mutex::default();
-        Ok(Self { endpoints, policy, heads, sources, hedge_after, chain_id })
+        Ok(Self {
+            endpoints,
+            policy,
+            heads,
+            sources: Mutex::default(),
+            compared_at: Mutex::default(),
+            hedge_after: settings.hedge_after,
+            chain_id: settings.chain_id,
+        })
     }
 
     pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
@@ -99,6 +106,11 @@ impl Pool {
 
     pub(crate) fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
+    }
+
+    /// When the endpoints' finalized blocks were compared last.
+    pub(super) fn compared_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        lock(&self.compared_at)
     }
 
     /// The endpoint that is asked first where a question may wait.

@@ -69,14 +69,14 @@ pub(crate) async fn second_range(
 
 /// The two questions that a range is: transfers in, and transfers out.
 #[derive(Debug)]
-struct Question {
+pub(crate) struct Question {
     span: Span,
     calls: [Call; 2],
 }
 
 impl Question {
     /// `None` where nothing is followed in the range, or there are no blocks in it.
-    fn new(from: u64, to: u64, filter: &WatchFilter) -> Option<Self> {
+    pub(crate) fn new(from: u64, to: u64, filter: &WatchFilter) -> Option<Self> {
         let words: Vec<B256> = filter
             .treasuries
             .iter()
@@ -92,7 +92,7 @@ impl Question {
         Some(Self { span, calls: [into, out] })
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         endpoint: &Endpoint,
         settings: &EvmChainSettings,

@@ -53,24 +53,33 @@ pub(crate) async fn head(endpoint: &Endpoint, check: HashCheck) -> Result<Header
     Ok(header)
 }
 
-/// Heights of the `safe` and `finalized` blocks; zero for a tag that the chain does not have.
+/// What a node says of its tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Tags {
+    /// Height of the `safe` block; zero where the chain has no such tag.
+    pub safe_number: u64,
+    /// The `finalized` block; `None` where the chain has no such tag.
+    pub finalized: Option<Header>,
+}
+
 pub(crate) async fn tags(
     endpoint: &Endpoint,
     settings: &EvmChainSettings,
-) -> Result<(u64, u64), ChainErrorKind> {
+) -> Result<Tags, ChainErrorKind> {
     let calls = [by_number("safe"), by_number("finalized")];
-    let mut heights = [0; 2];
     let answers = endpoint.batch::<Box<RawValue>>(&calls).await?;
-    for (height, answer) in heights.iter_mut().zip(answers) {
-        *height = match answer {
-            Ok(Some(json)) => read_header(json.get(), settings.header_hash)?.header.block.number,
+    let mut tagged = Vec::with_capacity(calls.len());
+    for answer in answers {
+        tagged.push(match answer {
+            Ok(Some(json)) => Some(read_header(json.get(), settings.header_hash)?.header),
             // Refused: the node does not know the word. Not yet: it has not got that far.
-            Ok(None) | Err(ChainErrorKind::Refused(_) | ChainErrorKind::NotYet(_)) => 0,
+            Ok(None) | Err(ChainErrorKind::Refused(_) | ChainErrorKind::NotYet(_)) => None,
             Err(kind) => return Err(kind),
-        };
+        });
     }
-    let [safe, finalized] = heights;
-    Ok((safe, finalized))
+    let finalized = tagged.pop().flatten();
+    let safe = tagged.pop().flatten();
+    Ok(Tags { safe_number: safe.map_or(0, |header| header.block.number), finalized })
 }
 
 pub(crate) async fn header_by_hash(

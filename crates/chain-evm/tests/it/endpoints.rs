@@ -250,6 +250,7 @@ async fn a_block_is_read_again_whatever_its_bloom_says() {
     let node = Node::new("one", &branch);
     let chain = over(&[&node]);
     let again = chain.reread_block(1, &filter()).await.unwrap();
+    assert!(chain.endpoints()[0].doubt.is_none());
     assert_eq!((again.header.block.number, again.transfers.len()), (1, 3));
     let empty = chain.reread_block(2, &filter()).await.unwrap();
     assert_eq!((empty.proof, empty.transfers.len()), (Proof::ReceiptsRoot, 0));
@@ -295,6 +296,7 @@ async fn endpoints_agree_stay_silent_or_contradict() {
         assert_eq!((told, asked), (agreeing, 3), "{habit:?}");
         assert!(contradiction.contains(why), "{habit:?}: {contradiction}");
         assert_eq!(contradiction.is_empty(), why.is_empty(), "{habit:?}: {contradiction}");
+        assert_eq!(chain.endpoints()[1].doubt.is_some(), !why.is_empty(), "{habit:?}");
     }
     nodes[1].set(Habit::Honest);
     nodes[2].move_to(&fork);
@@ -317,4 +319,50 @@ async fn a_range_that_is_too_large_for_one_is_asked_of_no_other_unchanged() {
     assert!(matches!(refused, ChainErrorKind::RangeTooLarge { .. }), "{refused:?}");
     assert_eq!((one.asked(LOGS), other.asked(LOGS)), (2, 0));
     assert_eq!(chain.endpoints()[0].errors, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_whose_finalized_block_is_another_is_named() {
+    let branch = Branch::new();
+    branch.mine_many(40);
+    let fork = branch.fork_above(9);
+    for _ in 0..31 {
+        fork.mine(0, 1);
+    }
+    let (astray, one, other) =
+        (Node::new("astray", &fork), Node::new("one", &branch), Node::new("other", &branch));
+    let chain = over(&[&astray, &one, &other]);
+    assert!(matches!(kind(chain.tags().await), ChainErrorKind::Contradiction(_)));
+    assert_eq!(chain.tags().await.unwrap(), (32, 24));
+    let doubt = chain.endpoints()[0].doubt.clone().expect("the one astray is named");
+    assert!(doubt.reason.contains("block 24, which is finalized"), "{doubt:?}");
+    // Of two nobody can tell, and so nothing is finalized.
+    let chain = over(&[&one, &astray]);
+    for _ in 0..3 {
+        let split = kind(chain.tags().await);
+        assert!(matches!(&split, ChainErrorKind::Contradiction(text) if text.contains("astray")));
+    }
+    // Compared now and then, not every time.
+    let chain = over(&[&one, &other]);
+    for _ in 0..5 {
+        assert_eq!(chain.tags().await.unwrap(), (32, 24));
+    }
+    sleep(Duration::from_secs(30)).await;
+    let asked = other.asked(HEAD);
+    chain.tags().await.unwrap();
+    assert_eq!(other.asked(HEAD), asked + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_that_receipts_prove_and_an_endpoint_leaves_out_name_it() {
+    let branch = Branch::new();
+    branch.mine(3, 0);
+    let (one, other) = (Node::new("one", &branch), Node::new("other", &branch));
+    one.set(Habit::Lies(LOGS, |told| drop(told.as_array_mut().unwrap().pop())));
+    let chain = over(&[&one, &other]);
+    assert_eq!(chain.reread_block(1, &filter()).await.unwrap().transfers.len(), 3);
+    let views = chain.endpoints();
+    let doubt = views[0].doubt.clone().expect("the one that leaves out is named");
+    assert!(doubt.reason.contains("lack 1 transfers that receipts prove"), "{doubt:?}");
+    assert!(views[1].doubt.is_none());
 }
