@@ -2,6 +2,7 @@
 
 mod adversaries;
 mod cli;
+mod delivery;
 mod faults;
 mod pay;
 mod refuse;

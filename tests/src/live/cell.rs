@@ -28,6 +28,8 @@ const DEEPEST: u64 = 5;
 /// So long after the faults' end everything must be right.
 pub const HEAL_MAX: Duration = Duration::from_secs(10);
 const ORDERS: usize = 24;
+/// Thirty seconds.
+const LOSS_BLOCKS: u64 = 50;
 
 /// What happens to the chain while the faults are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +44,8 @@ pub enum Story {
     EmptyBlocks,
     /// The gateway was away for 200 blocks; the chain reorganises while it catches up.
     HandOver,
+    /// Every endpoint is gone for thirty seconds, while the chain lives on and reorganises.
+    Loss,
 }
 
 /// A cell of the matrix.
@@ -152,11 +156,17 @@ impl Run {
         if self.cell.story == Story::HandOver {
             self.be_away().await;
         }
+        let live_blocks = if self.cell.story == Story::Loss {
+            self.proxy.set_down(true);
+            LOSS_BLOCKS
+        } else {
+            self.cell.live_blocks
+        };
         let mut blocks = interval(BLOCK_TIME);
         blocks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let between_reorgs = DEEPEST + 1;
         let phase = self.miner.draw(between_reorgs);
-        for count in 0..self.cell.live_blocks {
+        for count in 0..live_blocks {
             blocks.tick().await;
             if self.cell.story == Story::EmptyBlocks && count % between_reorgs > 0 {
                 self.miner.mine().await;
@@ -167,13 +177,14 @@ impl Run {
                 self.reorganise().await;
             }
         }
+        self.proxy.set_down(false);
     }
 
     async fn reorganise(&mut self) {
         let depth = 2 + self.miner.draw(DEEPEST - 1);
         self.reorgs += 1;
         match self.cell.story {
-            Story::Reorgs | Story::HandOver => self.miner.reorg(depth).await,
+            Story::Reorgs | Story::HandOver | Story::Loss => self.miner.reorg(depth).await,
             Story::EmptyBlocks => {
                 for _ in 0..depth {
                     self.miner.mine().await;

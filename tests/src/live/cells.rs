@@ -38,11 +38,12 @@ const FAULTS: [(&str, &[(Fault, u8)]); 9] = [
 ];
 
 /// What the chain does in cells of their own, with the last faults of [`FAULTS`] and without any.
-const STORIES: [(&str, Story); 4] = [
+const STORIES: [(&str, Story); 5] = [
     ("a branch that comes back", Story::Returning),
     ("a shorter chain", Story::Shorter),
     ("reorgs of empty blocks", Story::EmptyBlocks),
     ("reorgs at the hand-over", Story::HandOver),
+    ("30 s without any endpoint", Story::Loss),
 ];
 
 /// All cells of the matrix, each with so many blocks while its faults are on.

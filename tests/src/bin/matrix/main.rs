@@ -7,7 +7,7 @@ mod table;
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
-use inspay_it::live::{Cell, CellRun, cells, run};
+use inspay_it::live::{Cell, CellRun, Endpoints, cells, crowd, run};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use table::Line;
@@ -15,8 +15,7 @@ use table::Line;
 /// What went wrong, for the person who ran it.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str =
-    "usage: matrix [--seeds N] [--first-seed N] [--jobs N] [--blocks N] [--only TEXT]...";
+const USAGE: &str = "usage: matrix [--seeds N] [--first-seed N] [--jobs N] [--blocks N] [--only TEXT]... [--payments N]";
 
 #[derive(Debug)]
 struct Options {
@@ -25,11 +24,20 @@ struct Options {
     jobs: usize,
     blocks: u64,
     only: Vec<String>,
+    /// Payments of the crowd behind three endpoints; none where only some cells are wanted.
+    payments: Option<usize>,
 }
 
 impl Options {
     fn read(mut arguments: impl Iterator<Item = String>) -> Result<Self, Problem> {
-        let mut options = Self { seeds: 20, first_seed: 1, jobs: 4, blocks: 20, only: Vec::new() };
+        let mut options = Self {
+            seeds: 20,
+            first_seed: 1,
+            jobs: 4,
+            blocks: 20,
+            only: Vec::new(),
+            payments: None,
+        };
         while let Some(flag) = arguments.next() {
             let value = arguments.next().ok_or(USAGE)?;
             match flag.as_str() {
@@ -38,10 +46,15 @@ impl Options {
                 "--jobs" => options.jobs = value.parse()?,
                 "--blocks" => options.blocks = value.parse()?,
                 "--only" => options.only.push(value),
+                "--payments" => options.payments = Some(value.parse()?),
                 _ => return Err(USAGE.into()),
             }
         }
         Ok(options)
+    }
+
+    fn payments(&self) -> usize {
+        self.payments.unwrap_or(if self.only.is_empty() { 1_000 } else { 0 })
     }
 
     fn wants(&self, cell: &Cell) -> bool {
@@ -104,7 +117,32 @@ async fn matrix() -> Result<bool, Problem> {
         }
     }
     say(&table::render(&lines));
-    Ok(lines.iter().all(Line::is_right))
+    let is_crowd_right = match options.payments() {
+        0 => true,
+        payments => three_endpoints(payments).await,
+    };
+    Ok(lines.iter().all(Line::is_right) && is_crowd_right)
+}
+
+/// The same payments behind three good endpoints, and behind one that lies, one that hangs and a good one.
+async fn three_endpoints(payments: usize) -> bool {
+    let good = crowd(payments, Endpoints::Good, 1).await;
+    let bad = crowd(payments, Endpoints::OneLiesOneHangs, 1).await;
+    for (name, outcome) in [("three good", good), ("one lies, one hangs, one good", bad)] {
+        say(&format!(
+            "{name}: {} payments in {} ms, {} lost, {} doubled, {} early; {} lies, {} without an answer",
+            outcome.payments,
+            outcome.took.as_millis(),
+            outcome.lost,
+            outcome.doubled,
+            outcome.early,
+            outcome.lies,
+            outcome.hangs,
+        ));
+    }
+    let is_in_time = bad.took <= good.took * 2;
+    say(if is_in_time { "within twice the time" } else { "MISSED: more than twice the time" });
+    good.is_right() && bad.is_right() && bad.hangs > 0 && bad.lies > 0 && is_in_time
 }
 
 fn add(lines: &mut [Line], place: usize, seed: u64, outcome: &CellRun) {
