@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults contracts-tools postgres-tools help
+.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults fuzz contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -45,6 +45,17 @@ bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latenc
 faults: contracts-tools ## Try the matrix of faults and reorgs on a living chain, twenty seeds a cell.
 	cargo build --locked --bin inspay --bin matrix
 	target/debug/matrix
+
+FUZZ_SECONDS ?= 30
+
+# No sanitizer: that would need a nightly compiler.
+fuzz: ## Feed each fuzz target for FUZZ_SECONDS; what breaks one is kept under target/fuzz.
+	@for target in reference node_answers settings api_bodies; do \
+		mkdir -p target/fuzz/corpus/$$target && \
+		deploy/tools/cargo-fuzz run --fuzz-dir tests/fuzz --target-dir target/fuzz --sanitizer none $$target \
+			target/fuzz/corpus/$$target tests/fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=target/fuzz/ || exit 1; \
+	done
 
 contracts-tools:
 	@test -x contracts/node_modules/.bin/anvil || (cd contracts && npm ci --no-audit --no-fund)

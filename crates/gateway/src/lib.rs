@@ -12,3 +12,12 @@ mod telemetry;
 mod wiring;
 
 pub use cli::main;
+
+/// Whether a settings file of that text would be accepted; if not, why, naming the setting. Nothing is connected to.
+///
+/// # Errors
+///
+/// The refusal in words.
+pub fn check_settings(text: &str) -> Result<(), String> {
+    settings::read(text, None, &|_| None).map(drop).map_err(|error| error.to_string())
+}

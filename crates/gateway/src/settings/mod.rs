@@ -18,7 +18,7 @@ use inspay_quoting::{Catalog, RateRules};
 use reqwest::Url;
 
 pub(crate) use local::local_chain;
-pub(crate) use parse::load;
+pub(crate) use parse::{load, read};
 
 /// Where things are kept.
 #[derive(Clone, PartialEq, Eq)]

@@ -44,17 +44,25 @@ pub(crate) fn load(
     file: Option<&Path>,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Settings, SettingsError> {
-    let written = match file {
-        None => SettingsFile::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?;
-            toml::from_str(&text).map_err(|source| SettingsError::Malformed {
-                path: path.to_owned(),
-                source: Box::new(source),
-            })?
-        }
+    let text = match file {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|source| SettingsError::Unreadable { path: path.to_owned(), source })?,
     };
+    read(&text, file, environment)
+}
+
+/// As [`load`], from a file's text.
+pub(crate) fn read(
+    text: &str,
+    file: Option<&Path>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Settings, SettingsError> {
+    let written: SettingsFile =
+        toml::from_str(text).map_err(|source| SettingsError::Malformed {
+            path: file.map(Path::to_owned).unwrap_or_default(),
+            source: Box::new(source),
+        })?;
     let url = environment("DATABASE_URL")
         .or(written.database.url)
         .unwrap_or_else(|| DEFAULT_DATABASE.to_owned());

@@ -86,7 +86,8 @@ fn follow_settings(place: &Deployment) -> FollowSettings {
 pub(crate) async fn child(database: &str, url: &str, to: &str) -> Result<(), Problem> {
     let meters = PrometheusBuilder::new().install_recorder()?;
     let place = Deployment::local(url.rsplit(':').next().unwrap_or_default().parse()?);
-    let settings = EvmChainSettings::new(ChainId(place.chain_id), vec![url.parse()?], None);
+    let endpoints = url.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    let settings = EvmChainSettings::new(ChainId(place.chain_id), endpoints, None);
     let evm = Arc::new(EvmChain::new(settings)?);
     let store = open(database).await?;
     let mut follower = Follower::new(
@@ -133,7 +134,13 @@ fn calls(meters: &PrometheusHandle) -> Value {
     Value::Object(calls)
 }
 
-async fn ours(databases: &mut Databases, kind: &str, url: &str, to: u64) -> Result<Value, Problem> {
+/// Runs it into a fresh database, from endpoints that are separated by commas.
+pub(crate) async fn ours(
+    databases: &mut Databases,
+    kind: &str,
+    url: &str,
+    to: u64,
+) -> Result<Value, Problem> {
     let database = databases.fresh(kind).await?;
     let told = run_child(&["child-catch-up", &database, url, &to.to_string()]).await;
     databases.remove(&database).await?;

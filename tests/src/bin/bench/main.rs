@@ -9,6 +9,8 @@ mod catch_up;
 mod figures;
 mod floor;
 mod latency;
+mod limited_node;
+mod proofs;
 mod report;
 mod settle;
 mod stores;
@@ -23,7 +25,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What went wrong, for the person who ran it.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: bench [catch-up|settle|latency|all] [--quick] [--json]";
+const USAGE: &str = "usage: bench [catch-up|proofs|settle|latency|all] [--quick] [--json]";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +72,9 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
     let is_json = take("--json");
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let names: &[&str] = match words.as_slice() {
-        [] | ["all"] => &["catch-up", "settle", "latency"],
+        [] | ["all"] => &["catch-up", "proofs", "settle", "latency"],
         ["catch-up"] => &["catch-up"],
+        ["proofs"] => &["proofs"],
         ["settle"] => &["settle"],
         ["latency"] => &["latency"],
         ["child-catch-up", database, url, to] => {
@@ -82,15 +85,16 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
     };
     let mut reports: Vec<Report> = Vec::with_capacity(names.len());
     for name in names {
-        let report = match *name {
-            "catch-up" => catch_up::measure(scale).await?,
-            "settle" => settle::measure(scale).await?,
-            _ => latency::measure(scale).await?,
+        let made = match *name {
+            "catch-up" => vec![catch_up::measure(scale).await?],
+            "proofs" => proofs::measure(scale).await?,
+            "settle" => vec![settle::measure(scale).await?],
+            _ => vec![latency::measure(scale).await?],
         };
         if !is_json {
-            report.print()?;
+            made.iter().try_for_each(Report::print)?;
         }
-        reports.push(report);
+        reports.extend(made);
     }
     let (met, goals) = reports.iter().fold((0, 0), |(met, goals), report| {
         let (more_met, more_goals) = report.goals();
