@@ -12,10 +12,13 @@ use tokio::time::Instant;
 const CREDITS: &str = "100.000000";
 const NOTHING: &str = "0.000000";
 
+const UNPAID_ORDERS_MAX: usize = 20;
+
 async fn open() -> (Devchain, Gateway) {
     let options = AnvilOptions { slots_in_an_epoch: 32, ..AnvilOptions::default() };
     let chain = Devchain::start(options).await.expect("the chain starts");
-    let settings = settings_text(chain.deployment(), ChainText::default());
+    let chains = settings_text(chain.deployment(), ChainText::default());
+    let settings = format!("[sale]\nunpaid_orders_max = {UNPAID_ORDERS_MAX}\n{chains}");
     let gateway = Gateway::start(&settings, None).await;
     (chain, gateway)
 }
@@ -45,7 +48,7 @@ async fn whoever_opens_many_orders_catches_no_round_amount() {
     let (chain, mut gateway) = open().await;
     let cent = U256::from(10_000);
     let mut amounts = Vec::new();
-    for _ in 0..20 {
+    for _ in 0..UNPAID_ORDERS_MAX {
         let order = gateway.order("mallory", "USDT").await;
         assert_eq!(order["exact_amount_lane"], true, "{order}");
         amounts.push(due(&order));
@@ -55,7 +58,11 @@ async fn whoever_opens_many_orders_catches_no_round_amount() {
     }
     amounts.sort_unstable();
     amounts.dedup();
-    assert_eq!(amounts.len(), 20, "two orders own one amount");
+    assert_eq!(amounts.len(), UNPAID_ORDERS_MAX, "two orders own one amount");
+    let (_, quote) = gateway.post("/v1/quotes", &json!({ "pack": "starter" })).await;
+    let wish = json!({ "quote": quote["id"], "asset": "USDT", "account": "mallory" });
+    let (status, problem) = gateway.post("/v1/orders", &wish).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &"too_many_unpaid_orders".into()));
     // What a stranger would type by himself: the whole cents around all of those orders.
     let nearest = amounts[0] - amounts[0] % cent;
     for round in [nearest, nearest + cent] {

@@ -100,6 +100,7 @@ const ACCEPTED: &[P] = &[
     P::QuoteNotFound,
     P::QuoteExpired,
     P::QuoteUsed,
+    P::TooManyUnpaidOrders,
     P::UnknownAsset,
     P::AssetAmbiguous,
     P::AssetNotPayable,

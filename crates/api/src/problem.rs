@@ -139,6 +139,8 @@ problem_codes! {
     QuoteExpired = "quote_expired", CONFLICT, "The quote has expired.";
     /// An order has it.
     QuoteUsed = "quote_used", CONFLICT, "The quote is already used by an order.";
+    /// The account keeps too many amounts already.
+    TooManyUnpaidOrders = "too_many_unpaid_orders", CONFLICT, "The account has too many unpaid orders.";
     /// No such order, or not this key's.
     OrderNotFound = "order_not_found", NOT_FOUND, "There is no such order.";
     /// No such transfer, or not this key's.

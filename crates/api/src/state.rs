@@ -37,11 +37,14 @@ pub struct SaleAsset {
     pub confirmation: ConfirmationPolicy,
 }
 
-/// The payable assets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The payable assets, and to whom they are sold.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SaleSettings {
     /// In the order in which they are shown.
     pub assets: Vec<SaleAsset>,
+    /// Unpaid orders that one account may have: whoever opens more only takes amounts from others. Requests at the
+    /// same moment may pass it by a few.
+    pub unpaid_orders_max: u64,
 }
 
 impl SaleSettings {

@@ -79,6 +79,10 @@ pub trait SaleStore: Send + Sync + std::fmt::Debug {
     /// How many slots of that asset and treasury are held.
     async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError>;
 
+    /// How many orders of an account are unpaid and keep something: time to be paid in, or an amount that nobody else may
+    /// have. Orders made meanwhile may be missing.
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<u64, StoreError>;
+
     /// Keeps rate samples; a source's sample of one asset and time is kept once, as it was first told.
     async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError>;
 

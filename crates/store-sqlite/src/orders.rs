@@ -3,7 +3,7 @@
 //! Terms never change; progress is the ledger's to write.
 
 use inspay_ports::{NewOrder, OrderFilter, Page, StoreError};
-use inspay_primitives::{Address, AssetId, Order, OrderId, OrderProgress};
+use inspay_primitives::{AccountId, Address, AssetId, Order, OrderId, OrderProgress};
 
 use crate::{
     codec::{self, Fields, all, order_columns},
@@ -43,6 +43,9 @@ const LIST_OF_ACCOUNT: &str = concat!(
 
 const HELD: &str = "SELECT COUNT(*) AS held FROM orders \
      WHERE chain_id = ?1 AND token = ?2 AND treasury = ?3 AND slot_held = 1";
+
+const UNPAID: &str = "SELECT COUNT(*) AS unpaid FROM orders \
+     WHERE account = ?1 AND state <> 'paid' AND (closed = 0 OR slot_held = 1)";
 
 impl SqliteStore {
     pub(crate) async fn make_order(&self, order: NewOrder) -> Result<Order, StoreError> {
@@ -84,6 +87,12 @@ impl SqliteStore {
         let rows = single.rows(query).await?;
         all(&rows, |row| Ok((Fields(row).get("position")?, codec::order(row)?)))
             .map_err(wrong(single.act))
+    }
+
+    pub(crate) async fn count_unpaid_orders(&self, account: &AccountId) -> Result<u64, StoreError> {
+        let single = self.read("count unpaid orders");
+        let row = single.row(hot(UNPAID).bind(account.to_string())).await?;
+        row.map_or(Ok(0), |row| Fields(&row).narrow("unpaid")).map_err(wrong(single.act))
     }
 
     pub(crate) async fn count_held_slots(

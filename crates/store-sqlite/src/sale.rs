@@ -7,7 +7,7 @@ use inspay_ports::{
     ApiKeyRecord, IdempotencyClaim, KeyScope, NewOrder, OrderFilter, Page, SaleStore, StoreError,
     StoreErrorKind, StoredQuote, StoredResponse,
 };
-use inspay_primitives::{Address, AssetId, B256, Order, OrderId, QuoteId, Timestamp};
+use inspay_primitives::{AccountId, Address, AssetId, B256, Order, OrderId, QuoteId, Timestamp};
 use inspay_quoting::RateSample;
 use sqlx::sqlite::SqliteRow;
 
@@ -69,6 +69,10 @@ impl SaleStore for SqliteStore {
 
     async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError> {
         self.count_held_slots(asset, treasury).await
+    }
+
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<u64, StoreError> {
+        self.count_unpaid_orders(account).await
     }
 
     async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError> {

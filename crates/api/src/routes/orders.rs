@@ -146,6 +146,13 @@ async fn accept_quote(
             format!("{asset} is not listed any more."),
         )
     })?;
+    let unpaid = state.store().unpaid_orders(&account).await?;
+    if unpaid >= state.sale().unpaid_orders_max {
+        let detail = format!(
+            "It has {unpaid}. Pay one of them, or wait until their amounts are free again."
+        );
+        return Err(Problem::at(ProblemCode::TooManyUnpaidOrders, "/account", detail));
+    }
     let head_time = state.store().cursor(asset.chain_id).await?.map(|cursor| cursor.tip.time);
     let reference = Reference::generate();
     let acceptance =

@@ -212,6 +212,7 @@ fn sale() -> SaleSettings {
             listed(asset(INSPI, "INSPI", 18), u64::MAX),
             listed(asset(USDT, "USDT", 6), 100_000_000),
         ],
+        unpaid_orders_max: 25,
     }
 }
 
@@ -225,7 +226,7 @@ impl House {
     }
 
     pub(crate) async fn without_assets_for_sale(store: Arc<FakeStore>) -> Self {
-        Self::over(store, quick(), SaleSettings::default()).await
+        Self::over(store, quick(), SaleSettings { assets: Vec::new(), ..sale() }).await
     }
 
     async fn with(timing: Timing, sale: SaleSettings) -> Self {

@@ -74,6 +74,22 @@ async fn orders_of_one_price_get_amounts_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_account_may_not_keep_amounts_without_end() {
+    let house = House::new().await;
+    for _ in 0..25 {
+        house.order("alice", "USDT").await;
+    }
+    let quote = house.quote(json!({ "pack": "starter" })).await;
+    let wish = json!({ "quote": quote["id"], "asset": "INSPI", "account": "alice" });
+    let refused = house.post(&house.keys.application, "/v1/orders", &wish).await;
+    assert_eq!(refused.problem(), (409, "too_many_unpaid_orders".to_owned()));
+    assert_eq!(refused.json()["errors"][0]["at"], "/account");
+    // The quote is not used up by it, and others may buy.
+    let wish = json!({ "quote": quote["id"], "asset": "INSPI", "account": "bob" });
+    house.post(&house.keys.application, "/v1/orders", &wish).await.good();
+}
+
+#[tokio::test]
 async fn a_payment_is_seen_confirming_and_then_credited() {
     let house = House::new().await;
     let order = house.order("alice", "USDT").await;

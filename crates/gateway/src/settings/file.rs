@@ -11,6 +11,7 @@ pub(super) struct SettingsFile {
     pub(super) database: DatabaseFile,
     pub(super) server: ServerFile,
     pub(super) catalog: CatalogFile,
+    pub(super) sale: SaleFile,
     pub(super) settlement: SettlementFile,
     pub(super) chains: Vec<ChainFile>,
 }
@@ -31,6 +32,19 @@ pub(super) struct ServerFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CatalogFile {
     pub(super) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct SaleFile {
+    pub(super) unpaid_orders_max: u32,
+}
+
+impl Default for SaleFile {
+    /// Fourteen abandoned purchases on each day of a quarantine's week.
+    fn default() -> Self {
+        Self { unpaid_orders_max: 100 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]

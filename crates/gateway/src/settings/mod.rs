@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     pub(crate) chains: Vec<ChainSettings>,
     /// Odd amounts.
     pub(crate) rules: SettlementRules,
+    /// Unpaid orders that one account may have.
+    pub(crate) unpaid_orders_max: u32,
     /// How long an unpaid order's amount stays out of use.
     pub(crate) quarantine_seconds: u32,
     /// How far a block's time may lie before an order's making and still count as after it.

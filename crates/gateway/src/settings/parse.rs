@@ -100,6 +100,7 @@ pub(crate) fn read(
                 OddFile::Hold => PartialPolicy::Hold,
             },
         },
+        unpaid_orders_max: written.sale.unpaid_orders_max,
         quarantine_seconds: odd.quarantine_seconds,
         clock_skew_seconds: odd.clock_skew_seconds,
         late_rate_age_seconds: odd.late_rate_age_seconds,

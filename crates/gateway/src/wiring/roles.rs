@@ -388,5 +388,5 @@ fn sale_settings(settings: &Settings) -> SaleSettings {
             })
         })
         .collect();
-    SaleSettings { assets }
+    SaleSettings { assets, unpaid_orders_max: u64::from(settings.unpaid_orders_max) }
 }

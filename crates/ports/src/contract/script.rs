@@ -448,6 +448,8 @@ impl Script {
         })
         .await;
         self.ask(async |store| store.held_slots(usdt(), treasury()).await.expect("counts")).await;
+        let buyer = account(self.dice.roll(4));
+        self.ask(async |store| store.unpaid_orders(&buyer).await.expect("counts")).await;
     }
 
     async fn expire_lots(&mut self) {

@@ -81,6 +81,7 @@ macro_rules! store_contract {
                 a_freed_amount_belongs_to_nobody
                 a_paid_slot_is_freed_when_its_payments_are_final
                 an_unpaid_slot_is_freed_after_its_quarantine
+                unpaid_orders_count_until_they_keep_nothing
                 orders_are_known_from_their_making_on
                 orders_are_closed_after_their_last_moment
                 lots_lapse_soonest_first

@@ -11,8 +11,8 @@ use crate::{
     AttributionProbe, Store, StoreErrorKind,
     contract::{
         samples::{
-            CHAIN, Follower, applied, block, block_time, inspi, new_order, ordered, ordered_as,
-            paid, quote, reference, seen_again, terms, treasury, usdt,
+            CHAIN, Follower, account, applied, block, block_time, inspi, new_order, ordered,
+            ordered_as, paid, quote, reference, seen_again, terms, treasury, usdt,
         },
         teller::{close, reverse, settle_alone, settle_for, write_fresh},
     },
@@ -260,6 +260,29 @@ pub async fn an_unpaid_slot_is_freed_after_its_quarantine(store: &Arc<dyn Store>
     assert_eq!(store.held_slots(usdt(), treasury()).await.expect("counts"), 1);
     let still = store.order(terms(6).id).await.expect("reads").expect("is there");
     assert!(still.progress.slot_held);
+}
+
+/// An unpaid order counts while it is open, and then until its amount is free; a paid one does not.
+pub async fn unpaid_orders_count_until_they_keep_nothing(store: &Arc<dyn Store>) {
+    let buyer = account(1);
+    let counted = async || store.unpaid_orders(&buyer).await.expect("counts");
+    assert_eq!(counted().await, 0);
+    let mine = |number| OrderTerms { account: buyer.clone(), ..terms(number) };
+    let paid_up = ordered_as(store, mine(1)).await;
+    let without_slot = OrderTerms { exact_amount_lane: false, ..mine(2) };
+    ordered_as(store, without_slot.clone()).await;
+    let abandoned = ordered_as(store, mine(3)).await;
+    ordered_as(store, OrderTerms { account: account(2), ..terms(4) }).await;
+    assert_eq!(counted().await, 3);
+    let payment = paying(&paid_up, 1, 0);
+    Follower::new(store).extend(vec![applied(payment.block, vec![payment])]).await;
+    write_fresh(store, vec![settle_for(&payment, 0, &paid_up)], now()).await;
+    assert_eq!(counted().await, 2);
+    let closing = [&without_slot, &abandoned].map(|order| close(order, block_time(500)));
+    write_fresh(store, closing.to_vec(), now()).await;
+    assert_eq!(counted().await, 1);
+    assert_eq!(store.free_slots(CHAIN, 0, block_time(900), 10).await.expect("frees"), 1);
+    assert_eq!(counted().await, 0);
 }
 
 /// Whether there are orders is asked of one chain, up to and at a time.

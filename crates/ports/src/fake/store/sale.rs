@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use inspay_primitives::{
-    Address, AssetId, B256, Order, OrderId, OrderProgress, QuoteId, Timestamp,
+    AccountId, Address, AssetId, B256, Order, OrderId, OrderProgress, OrderState, QuoteId,
+    Timestamp,
 };
 use inspay_quoting::RateSample;
 
@@ -67,6 +68,19 @@ impl SaleStore for FakeStore {
             let held =
                 state.slots.keys().filter(|(of, to, _)| *of == asset && *to == treasury).count();
             Ok(u64::try_from(held).unwrap_or(u64::MAX))
+        })
+    }
+
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<u64, StoreError> {
+        self.read("count unpaid orders", |state| {
+            let keeps = |row: &&OrderRow| {
+                let progress = &row.order.progress;
+                row.order.terms.account == *account
+                    && progress.state != OrderState::Paid
+                    && (!progress.closed || progress.slot_held)
+            };
+            let unpaid = state.orders.values().filter(keeps).count();
+            Ok(u64::try_from(unpaid).unwrap_or(u64::MAX))
         })
     }
 
