@@ -1,7 +1,7 @@
 //! The balance proof: opening + in − out of a treasury equals what the chain says it holds, or nothing
 //! further counts as whole.
 //!
-//! A difference is read again once from the chain before it is believed.
+//! A difference is traced to its block, which is read again from the chain before it is believed.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,6 +13,7 @@ use crate::{
     catch_up::check_number,
     error::FollowError,
     follower::{Follower, Stepped},
+    heal::Healed,
     meters,
     reader::RangeReader,
     settings::FollowedAsset,
@@ -57,11 +58,11 @@ impl Auditor {
 
 /// One treasury of one asset, compared at one block.
 #[derive(Clone, Copy, Debug)]
-struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     listed: &'a FollowedAsset,
     treasury: Address,
     /// The first block whose transfers are recorded.
-    first: u64,
+    pub(crate) first: u64,
 }
 
 impl Pair<'_> {
@@ -101,11 +102,22 @@ impl Follower {
             .filter(|pair| pair.first <= at.number)
             .collect();
         let mut verdict = self.compare(&pairs, at).await?;
-        if let Verdict::Differs { pair, .. } = &verdict
-            && self.auditor.failures.saturating_add(1).is_power_of_two()
-            && let Some(pair) = pairs.get(*pair)
-        {
-            self.reread(pair, at).await?;
+        let (mut stands, mut tried) = (None, None);
+        while let Verdict::Differs { pair: place, .. } = verdict {
+            // Reading again is dear: once for each, and ever more rarely while it does not help.
+            let is_due = self.auditor.failures.saturating_add(1).is_power_of_two();
+            let Some(pair) = pairs.get(place).filter(|_| is_due && tried < Some(place)) else {
+                break;
+            };
+            tried = Some(place);
+            match self.heal(pair, at).await? {
+                Healed::Whole => {}
+                Healed::Stands { number } => {
+                    stands = Some(number);
+                    break;
+                }
+                Healed::Unknown => self.reread(pair, at).await?,
+            }
             verdict = self.compare(&pairs, at).await?;
         }
         let stall = match verdict {
@@ -115,7 +127,9 @@ impl Follower {
                 let Some(pair) = pairs.get(pair) else { return self.passed(at).await };
                 self.auditor.differs = true;
                 self.follow.hold_audit();
-                let from = if (pair.first..at.number).contains(&cursor.audited_to) {
+                let from = if let Some(number) = stands {
+                    number
+                } else if (pair.first..at.number).contains(&cursor.audited_to) {
                     cursor.audited_to.saturating_add(1)
                 } else {
                     pair.first
@@ -124,7 +138,7 @@ impl Follower {
                     symbol: pair.listed.asset.symbol.clone(),
                     treasury: pair.treasury,
                     from,
-                    to: at.number,
+                    to: stands.unwrap_or(at.number),
                     difference,
                 }
             }
@@ -224,7 +238,11 @@ impl Follower {
         }
     }
 
-    async fn compare_one(&self, pair: &Pair<'_>, at: BlockRef) -> Result<Compared, FollowError> {
+    pub(crate) async fn compare_one(
+        &self,
+        pair: &Pair<'_>,
+        at: BlockRef,
+    ) -> Result<Compared, FollowError> {
         let key = (pair.asset(), pair.treasury);
         let opening = self.auditor.openings.get(&key).copied().unwrap_or_default();
         let (totals, balance) = futures::join!(
@@ -345,7 +363,7 @@ impl Follower {
 }
 
 #[derive(Debug)]
-enum Compared {
+pub(crate) enum Compared {
     Agrees,
     Differs(String),
     Unreadable(Stall),

@@ -10,15 +10,18 @@
 
 mod audit;
 mod backfill;
+mod bisect;
 mod catch_up;
 mod check;
 mod error;
 mod follow;
 mod follower;
+mod heal;
 mod meters;
 mod ranges;
 mod reader;
 mod run;
+mod second_pass;
 mod settings;
 mod status;
 mod tags;

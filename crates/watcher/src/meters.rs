@@ -58,6 +58,18 @@ pub(crate) fn range_answered(chain_id: ChainId) {
         .increment(1);
 }
 
+/// Counts a range that was asked of a second endpoint, by what came of it.
+pub(crate) fn second_pass(chain_id: ChainId, found: &'static str) {
+    metrics::counter!("inspay_follow_second_passes_total", "chain" => chain_id.to_string(), "found" => found)
+        .increment(1);
+}
+
+/// Counts a block that was read again since the books differed.
+pub(crate) fn read_again(chain_id: ChainId) {
+    metrics::counter!("inspay_follow_blocks_read_again_total", "chain" => chain_id.to_string())
+        .increment(1);
+}
+
 /// Counts a step that failed.
 pub(crate) fn failed(chain_id: ChainId, code: &'static str) {
     metrics::counter!("inspay_follow_failures_total", "chain" => chain_id.to_string(), "reason" => code)

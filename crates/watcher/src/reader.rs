@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::{
     meters,
     ranges::{RangePlanner, RangeRequest, Refused},
+    second_pass::read_twice,
     settings::RangeSettings,
 };
 
@@ -107,7 +108,7 @@ impl RangeReader {
         while let Some(request) = self.planner.next_request() {
             let (chain, filter) = (Arc::clone(&self.chain), Arc::clone(&self.filter));
             self.reading.spawn(async move {
-                let answer = chain.range(request.from, request.to, &filter).await;
+                let answer = read_twice(&*chain, request, &filter).await;
                 Reading { request, is_by_receipts: false, answer }
             });
         }
