@@ -3,13 +3,15 @@
 //! Never takes silence for a word: an endpoint that fails, lags or has pruned neither agrees nor
 //! contradicts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use inspay_ports::{Agreement, ChainErrorKind};
 use inspay_primitives::{B256, Direction, Transfer};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
+
+use tokio::time::timeout;
 
 use crate::{
     endpoint::Endpoint,
@@ -19,6 +21,9 @@ use crate::{
     rpc::Call,
     settings::EvmChainSettings,
 };
+
+/// How long an endpoint has to say what it has: the others' transfers wait for it.
+const WORD_MAX: Duration = Duration::from_secs(3);
 
 /// What one endpoint says of one transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +51,12 @@ pub(crate) async fn agreed(
         return Ok(Vec::new());
     }
     let endpoints = pool.endpoints();
-    let asked = endpoints.iter().map(|endpoint| testify(endpoint, settings, transfers));
+    let asked = endpoints.iter().map(|endpoint| async move {
+        let told = timeout(WORD_MAX, testify(endpoint, settings, transfers)).await;
+        told.unwrap_or_else(|_| {
+            Err(ChainErrorKind::Unreachable(format!("{}: no word in time", endpoint.host())))
+        })
+    });
     let mut agreements: Vec<Agreement> = transfers
         .iter()
         .map(|_| Agreement { agreeing: 0, asked: 0, contradiction: None })

@@ -11,13 +11,14 @@ use serde_json::{json, value::RawValue};
 
 use crate::{
     bloom::may_hold,
+    by_two,
     chain_tx::FullBlock,
     endpoint::Endpoint,
     pool::Pool,
     reads,
     receipts::{ProvenLogs, ToldReceipt, prove},
     rpc::{Answer, Call},
-    settings::{EvmChainSettings, HashCheck},
+    settings::{EvmChainSettings, HashCheck, ReceiptsProof},
     transfers::Numbering,
 };
 
@@ -27,7 +28,9 @@ pub(crate) async fn proven_block(
     header: &Header,
     filter: &WatchFilter,
 ) -> Result<ProvenBlock, ChainErrorKind> {
-    let is_empty = settings.header_hash == HashCheck::Recompute && !may_hold(header, filter);
+    let is_bloom_proof = settings.header_hash == HashCheck::Recompute
+        && settings.receipts == ReceiptsProof::Standard;
+    let is_empty = is_bloom_proof && !may_hold(header, filter);
     if is_empty {
         return Ok(ProvenBlock { header: header.clone(), transfers: vec![], proof: Proof::Bloom });
     }
@@ -57,9 +60,17 @@ async fn read_whole(
     header: &Header,
     filter: &WatchFilter,
 ) -> Result<ProvenBlock, ChainErrorKind> {
-    let transfers =
-        pool.ask(async |endpoint| read_block(&endpoint, settings, header, filter).await).await?;
-    Ok(ProvenBlock { header: header.clone(), transfers, proof: Proof::ReceiptsRoot })
+    let (transfers, proof) = match settings.receipts {
+        ReceiptsProof::Standard => {
+            let read =
+                pool.ask(async |endpoint| read_block(&endpoint, settings, header, filter).await);
+            (read.await?, Proof::ReceiptsRoot)
+        }
+        ReceiptsProof::SecondEndpoint => {
+            (by_two::transfers(pool, settings, header, filter).await?, Proof::SecondEndpoint)
+        }
+    };
+    Ok(ProvenBlock { header: header.clone(), transfers, proof })
 }
 
 /// Receipts and calldata from one endpoint, both checked against the header.

@@ -21,7 +21,7 @@ use crate::{
     endpoint::EndpointView,
     pool::Pool,
     range, reads,
-    settings::EvmChainSettings,
+    settings::{EvmChainSettings, ReceiptsProof},
     transport::{HttpTransport, Transport},
     wake::Wake,
 };
@@ -66,6 +66,10 @@ impl EvmChain {
     ) -> Result<Self, ChainError> {
         let calls = Arc::new(AtomicU64::new(0));
         let refused = unusable(settings.chain_id);
+        if settings.receipts == ReceiptsProof::SecondEndpoint && transports.len() < 2 {
+            let text = "a proof by a second endpoint needs at least two".to_owned();
+            return Err(refused(ChainErrorKind::Refused(text)));
+        }
         let pool = Pool::new(&settings, transports, &calls).map_err(&refused)?;
         let stop = CancellationToken::new();
         let follow = |url| Wake::spawn(&settings, url, stop.clone());

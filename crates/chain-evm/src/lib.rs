@@ -6,6 +6,7 @@
 mod agreement;
 mod block;
 mod bloom;
+mod by_two;
 mod chain;
 mod chain_tx;
 mod classify;
@@ -37,5 +38,5 @@ pub use endpoint::{Doubt, EndpointView};
 pub use reference::reference_of;
 pub use reqwest::Url;
 pub use retry::{RetryPolicy, retry_transient};
-pub use settings::{EvmChainSettings, HashCheck, NodeUrl};
+pub use settings::{EvmChainSettings, HashCheck, NodeUrl, ReceiptsProof};
 pub use transport::{HttpTransport, Reply, ReplyLimits, Transport};

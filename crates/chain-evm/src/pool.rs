@@ -147,6 +147,24 @@ impl Pool {
         retry_transient(self.policy, is_short_trouble, asked).await
     }
 
+    /// As [`Self::ask`], but none of those in `not`.
+    pub(crate) async fn ask_besides<T, F, Fut>(
+        &self,
+        not: &[usize],
+        question: F,
+    ) -> Result<T, ChainErrorKind>
+    where
+        F: Fn(Arc<Endpoint>) -> Fut,
+        Fut: Future<Output = Result<T, ChainErrorKind>>,
+    {
+        let asked = || async {
+            let mut order = self.in_order(Manner::Urgent).await?;
+            order.retain(|endpoint| !not.contains(&endpoint.index()));
+            self.ask_those(order, Manner::Urgent, &question).await
+        };
+        retry_transient(self.policy, is_short_trouble, asked).await
+    }
+
     /// As [`Self::ask`], for what is many calls and may wait: no endpoint is asked faster than it has
     /// been found to take, and never one of those in `not`, unless there is no other at all.
     pub(crate) async fn ask_patiently<T, F, Fut>(

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use inspay_ports::{ChainErrorKind, RangeAnswer, WatchFilter};
+use inspay_ports::{ChainErrorKind, Header, RangeAnswer, WatchFilter};
 use inspay_primitives::{B256, BlockRef, Timestamp, Transfer};
 use serde_json::{Value, json};
 
@@ -71,6 +71,7 @@ pub(crate) async fn second_range(
 #[derive(Debug)]
 pub(crate) struct Question {
     span: Span,
+    words: Vec<B256>,
     calls: [Call; 2],
 }
 
@@ -86,10 +87,17 @@ impl Question {
         if words.is_empty() || filter.tokens.is_empty() || to < from {
             return None;
         }
-        let span = Span { from, to };
-        let into = span.logs_call(filter, &json!([TRANSFER_TOPIC, null, words]));
-        let out = span.logs_call(filter, &json!([TRANSFER_TOPIC, words]));
-        Some(Self { span, calls: [into, out] })
+        let span = Span { from, to, hash: None };
+        Some(Self { span, calls: span.calls(filter, &words), words })
+    }
+
+    /// The same questions about one block, by its hash.
+    pub(crate) fn of_block(header: &Header, filter: &WatchFilter) -> Option<Self> {
+        let number = header.block.number;
+        let mut question = Self::new(number, number, filter)?;
+        question.span.hash = Some(header.block.hash);
+        question.calls = question.span.calls(filter, &question.words);
+        Some(question)
     }
 
     pub(crate) async fn ask(
@@ -112,6 +120,8 @@ impl Question {
 struct Span {
     from: u64,
     to: u64,
+    /// The hash of the one block that is asked for.
+    hash: Option<B256>,
 }
 
 /// A log of a range, checked as far as it can be alone.
@@ -124,11 +134,21 @@ struct PlacedLog {
 }
 
 impl Span {
+    fn calls(self, filter: &WatchFilter, treasuries: &[B256]) -> [Call; 2] {
+        [
+            self.logs_call(filter, &json!([TRANSFER_TOPIC, null, treasuries])),
+            self.logs_call(filter, &json!([TRANSFER_TOPIC, treasuries])),
+        ]
+    }
+
     fn logs_call(self, filter: &WatchFilter, topics: &Value) -> Call {
-        let Self { from, to } = self;
-        let (from, to) = (format!("{from:#x}"), format!("{to:#x}"));
-        let asked =
-            json!({"fromBlock": from, "toBlock": to, "address": filter.tokens, "topics": topics});
+        let mut asked = json!({"address": filter.tokens, "topics": topics});
+        if let Some(hash) = self.hash {
+            asked["blockHash"] = json!(hash);
+        } else {
+            asked["fromBlock"] = json!(format!("{:#x}", self.from));
+            asked["toBlock"] = json!(format!("{:#x}", self.to));
+        }
         Call::new("eth_getLogs", json!([asked]))
     }
 
@@ -141,8 +161,11 @@ impl Span {
         for told in told {
             let number = told.block_number.0;
             if number < self.from || self.to < number {
-                let Self { from, to } = self;
+                let Self { from, to, .. } = self;
                 return Err(wrong(format!("asked for {from} to {to}, told of block {number}")));
+            }
+            if self.hash.is_some_and(|asked| asked != told.block_hash) {
+                return Err(wrong(format!("a log of another block {number} than asked for")));
             }
             if told.removed {
                 return Err(wrong(format!("a log of block {number} is said to be removed")));

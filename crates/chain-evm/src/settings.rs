@@ -67,6 +67,17 @@ pub enum HashCheck {
     Trust,
 }
 
+/// How a block's set of transfers is proven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReceiptsProof {
+    /// By its receipts, whose recomputed root is the header's.
+    #[default]
+    Standard,
+    /// By two endpoints that give the same set by the block's hash: for chains whose receipts have no
+    /// standard root. Nothing is taken for empty by its bloom then.
+    SecondEndpoint,
+}
+
 /// How to read one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvmChainSettings {
@@ -87,6 +98,8 @@ pub struct EvmChainSettings {
     /// Whether the hashes of chain transactions, and their root, are recomputed. With
     /// [`HashCheck::Trust`] a reference is only as good as the endpoint.
     pub chain_tx_hash: HashCheck,
+    /// How a block's set of transfers is proven.
+    pub receipts: ReceiptsProof,
     /// A larger answer is not read to its end; to a range of logs it means: split.
     pub response_bytes_max: usize,
     /// Calls in one JSON-RPC batch.
@@ -109,6 +122,7 @@ impl EvmChainSettings {
             hedge_after: Duration::from_millis(500),
             header_hash: HashCheck::Recompute,
             chain_tx_hash: HashCheck::Recompute,
+            receipts: ReceiptsProof::Standard,
             // A block of three hundred chain transactions takes about two megabytes with receipts, and
             // ten thousand logs take about seven.
             response_bytes_max: 32 * 1024 * 1024,

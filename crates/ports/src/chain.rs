@@ -44,6 +44,8 @@ pub enum Proof {
     Bloom,
     /// The receipts' recomputed root equals the header's.
     ReceiptsRoot,
+    /// Two endpoints gave the same set by the block's hash: for chains whose receipts have no standard root.
+    SecondEndpoint,
     /// Read in a large range below finality; whole only once audited.
     Range,
 }
@@ -55,6 +57,7 @@ impl Proof {
         match self {
             Self::Bloom => "bloom",
             Self::ReceiptsRoot => "receipts_root",
+            Self::SecondEndpoint => "second_endpoint",
             Self::Range => "range",
         }
     }
@@ -62,7 +65,7 @@ impl Proof {
     /// Reads what [`Self::as_str`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Bloom, Self::ReceiptsRoot, Self::Range]
+        [Self::Bloom, Self::ReceiptsRoot, Self::SecondEndpoint, Self::Range]
             .into_iter()
             .find(|proof| proof.as_str() == text)
     }

@@ -1,14 +1,15 @@
 //! Several endpoints: the best is asked, a wrong one is named and left alone, none can delay the others.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use inspay_chain_evm::{EvmChain, EvmChainSettings, ReceiptsProof, Transport};
 use inspay_ports::{Chain, ChainErrorKind, Proof};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     kind,
-    memory::{Branch, Habit, Node, filter, over, over_with},
+    memory::{Branch, Habit, Node, filter, over, over_with, settings},
     scene::{OTHER_WORD, set},
 };
 
@@ -365,4 +366,41 @@ async fn logs_that_receipts_prove_and_an_endpoint_leaves_out_name_it() {
     let doubt = views[0].doubt.clone().expect("the one that leaves out is named");
     assert!(doubt.reason.contains("lack 1 transfers that receipts prove"), "{doubt:?}");
     assert!(views[1].doubt.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_receipts_prove_nothing_two_endpoints_must_tell_the_same() {
+    let branch = Branch::new();
+    branch.mine(3, 0);
+    branch.mine(0, 0);
+    let nodes = [Node::new("a", &branch), Node::new("b", &branch), Node::new("c", &branch)];
+    let by_two =
+        |settings: &mut EvmChainSettings| settings.receipts = ReceiptsProof::SecondEndpoint;
+    let two = over_with(&[&nodes[0], &nodes[1]], by_two);
+    let header = two.header_at(1).await.unwrap();
+    let proven = two.proven_block(&header, &filter()).await.unwrap();
+    assert_eq!((proven.transfers.len(), proven.proof), (3, Proof::SecondEndpoint));
+    assert!(proven.transfers.iter().all(|transfer| transfer.reference == Some(None)));
+    assert_eq!((nodes[0].asked(LOGS), nodes[1].asked(LOGS)), (2, 2));
+    // An empty block is asked for as well.
+    let empty = two.header_at(2).await.unwrap();
+    let proven = two.proven_block(&empty, &filter()).await.unwrap();
+    assert_eq!((proven.transfers.len(), proven.proof), (0, Proof::SecondEndpoint));
+    assert_eq!((nodes[0].asked(LOGS), nodes[0].asked(RECEIPTS)), (4, 0));
+    // One log short at one of two: nobody is believed. With a third one it is known who is wrong.
+    nodes[1].set(Habit::Lies(LOGS, |told| drop(told.as_array_mut().unwrap().pop())));
+    let differ = kind(two.proven_block(&header, &filter()).await);
+    assert!(matches!(&differ, ChainErrorKind::Contradiction(text) if text.contains("differ")));
+    let three = over_with(&[&nodes[0], &nodes[1], &nodes[2]], by_two);
+    let proven = three.proven_block(&header, &filter()).await.unwrap();
+    assert_eq!((proven.transfers.len(), proven.proof), (3, Proof::SecondEndpoint));
+    let doubts: Vec<bool> = three.endpoints().iter().map(|view| view.doubt.is_some()).collect();
+    assert_eq!(doubts, [false, true, false]);
+    // One that cannot be reached leaves nothing proven.
+    nodes[1].set(Habit::Status(503, None));
+    assert!(two.proven_block(&header, &filter()).await.is_err());
+    // And one alone is none.
+    let settings = EvmChainSettings { receipts: ReceiptsProof::SecondEndpoint, ..settings() };
+    let alone: Vec<Arc<dyn Transport>> = vec![Arc::clone(&nodes[0]) as _];
+    assert!(EvmChain::over(settings, alone).is_err());
 }
