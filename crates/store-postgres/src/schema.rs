@@ -14,10 +14,11 @@ const CHECK: &str = "check the schema";
 const MIGRATE: &str = "migrate the schema";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "chain", include_str!("../../../migrations/postgres/0001_chain.sql")),
     (2, "sale", include_str!("../../../migrations/postgres/0002_sale.sql")),
     (3, "books", include_str!("../../../migrations/postgres/0003_books.sql")),
+    (6, "proof_by_two", include_str!("../../../migrations/postgres/0006_proof_by_two.sql")),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.

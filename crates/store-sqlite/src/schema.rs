@@ -14,10 +14,11 @@ pub(crate) const CHECK: &str = "check the schema";
 pub(crate) const MIGRATE: &str = "migrate the schema";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "chain", include_str!("../../../migrations/sqlite/0001_chain.sql")),
     (2, "sale", include_str!("../../../migrations/sqlite/0002_sale.sql")),
     (3, "books", include_str!("../../../migrations/sqlite/0003_books.sql")),
+    (6, "proof_by_two", include_str!("../../../migrations/sqlite/0006_proof_by_two.sql")),
 ];
 
 /// The newest migration that this release knows.

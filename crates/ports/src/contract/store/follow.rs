@@ -164,19 +164,17 @@ pub async fn blocks_and_their_transfers_are_recorded_together(store: &Arc<dyn St
 /// The window is oldest first, with the proof of each block, and loses what lies below its start.
 pub async fn the_window_is_oldest_first_and_starts_where_it_is_told(store: &Arc<dyn Store>) {
     let mut follower = Follower::new(store);
+    let proofs = [Proof::Range, Proof::Bloom, Proof::ReceiptsRoot, Proof::SecondEndpoint];
     let mut added = blocks("a", 1..=4);
-    for (applied, proof) in
-        added.iter_mut().zip([Proof::Range, Proof::Bloom, Proof::ReceiptsRoot, Proof::Bloom])
-    {
+    for (applied, proof) in added.iter_mut().zip(proofs) {
         applied.proof = proof;
     }
     follower.extend(added).await;
-    let expected: Vec<WindowBlock> =
-        [Proof::Range, Proof::Bloom, Proof::ReceiptsRoot, Proof::Bloom]
-            .into_iter()
-            .zip(1..)
-            .map(|(proof, number)| WindowBlock { block: block("a", number), proof })
-            .collect();
+    let expected: Vec<WindowBlock> = proofs
+        .into_iter()
+        .zip(1..)
+        .map(|(proof, number)| WindowBlock { block: block("a", number), proof })
+        .collect();
     assert_eq!(store.window(CHAIN).await.expect("reads"), expected);
     follower.window_from = 3;
     follower.extend(blocks("a", 5..=6)).await;
