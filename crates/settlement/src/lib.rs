@@ -7,11 +7,14 @@
 //! Never writes the books itself: operations go through the [`Books`] it is given. Never credits above
 //! what the follower has proven.
 
+mod agreement;
 mod attribution;
+mod backing;
 mod books;
 mod plan;
 mod worker;
 
+pub use agreement::{AgreementRule, Wanting};
 pub use attribution::{Attribution, OrderIndex, attribute};
 pub use books::{Books, BooksError};
 pub use plan::{AssetRules, Facts, SettlementPolicy, plan_settlements};

@@ -11,12 +11,16 @@ use std::{
 
 use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
 use inspay_ports::{AttributionProbe, Chain, ChainError, CursorRecord, Store, StoreError};
-use inspay_primitives::{B256, ChainView, Clock, Direction, Reference, Standing, Timestamp};
+use inspay_primitives::{
+    AssetId, B256, ChainView, Clock, Direction, Reference, Standing, Timestamp, TransferId,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    agreement::{AgreementRule, Wanting},
     attribution::OrderIndex,
+    backing::Backing,
     books::{Books, BooksError},
     plan::{Facts, SettlementPolicy, plan_settlements},
 };
@@ -119,6 +123,7 @@ pub struct SettlementWorker {
     clock: Arc<dyn Clock>,
     policy: Arc<SettlementPolicy>,
     settings: WorkerSettings,
+    backing: Backing,
     ahead: Mutex<Option<Batch>>,
 }
 
@@ -145,7 +150,22 @@ impl SettlementWorker {
         policy: Arc<SettlementPolicy>,
         settings: WorkerSettings,
     ) -> Self {
-        Self { work, store, books, clock, policy, settings, ahead: Mutex::new(None) }
+        let (backing, ahead) = (Backing::default(), Mutex::new(None));
+        Self { work, store, books, clock, policy, settings, backing, ahead }
+    }
+
+    /// The same worker, which asks the endpoints about transfers that are larger than the rules say before
+    /// it settles them.
+    #[must_use]
+    pub fn with_agreements(mut self, rules: HashMap<AssetId, AgreementRule>) -> Self {
+        self.backing = Backing::new(rules);
+        self
+    }
+
+    /// The transfers that are deep enough and wait for the endpoints' word, each with what is wanting.
+    #[must_use]
+    pub fn awaiting_agreement(&self) -> Vec<(TransferId, Wanting)> {
+        self.backing.views()
     }
 
     /// Works until cancelled; failures are logged and tried again after the idle interval.
@@ -316,7 +336,7 @@ impl SettlementWorker {
         Ok(batch)
     }
 
-    /// The oldest unsettled transfers that are deep enough, out of what was found waiting if that is given. Where a
+    /// The oldest unsettled transfers that are deep enough, and agreed on where they must be, out of what was found waiting if that is given. Where a
     /// whole read brings none, because ones that wait for finality stand in front, a larger one is made, up to all
     /// there are.
     async fn confirmed(
@@ -352,6 +372,9 @@ impl SettlementWorker {
                 None => self.store.transfers_to_settle(chain_id, after, up_to, limit).await?,
             };
             let is_all = u32::try_from(records.len()).unwrap_or(u32::MAX) < limit;
+            if is_all && after.is_none() {
+                self.backing.keep_only(&records);
+            }
             let confirmed: Vec<TransferRecord> = records
                 .into_iter()
                 .filter(|record| {
@@ -362,8 +385,9 @@ impl SettlementWorker {
                     )
                 })
                 .collect();
-            if is_all || !confirmed.is_empty() {
-                return Ok(confirmed);
+            let backed = self.backing.backed(&*self.work.chain, &*self.clock, confirmed).await;
+            if is_all || !backed.is_empty() {
+                return Ok(backed);
             }
             limit = limit.saturating_mul(4);
         }

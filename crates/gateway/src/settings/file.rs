@@ -97,6 +97,28 @@ pub(super) struct ChainFile {
     pub(super) poll_interval_ms: Option<u64>,
     pub(super) finality_depth: Option<u64>,
     pub(super) request_timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) receipts: ReceiptsFile,
+    #[serde(default)]
+    pub(super) header_hash: HashFile,
+    #[serde(default)]
+    pub(super) chain_tx_hash: HashFile,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ReceiptsFile {
+    #[default]
+    Standard,
+    SecondEndpoint,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum HashFile {
+    #[default]
+    Recompute,
+    Trust,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,6 +147,7 @@ pub(super) struct AssetFile {
     pub(super) decimals: u8,
     #[serde(default)]
     pub(super) confirmations: Vec<ConfirmationFile>,
+    pub(super) agreement: Option<AgreementFile>,
     #[serde(default)]
     pub(super) rates: Vec<RateSourceFile>,
     #[serde(default)]
@@ -139,6 +162,14 @@ pub(super) struct ConfirmationFile {
     pub(super) up_to: Option<String>,
     pub(super) depth: u32,
     pub(super) tag: Option<TagFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AgreementFile {
+    pub(super) above: String,
+    pub(super) k: u32,
+    pub(super) of: u32,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_devchain::Deployment;
 use inspay_primitives::{Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule};
 use inspay_quoting::{RateBand, RateRules};
@@ -34,6 +35,7 @@ pub(crate) fn local_chain(
     let listed = |symbol: &str, contract, decimals, aggregator, rules| AssetSettings {
         asset: Asset { id: AssetId { chain_id, contract }, symbol: symbol.to_owned(), decimals },
         confirmations: policy.clone(),
+        agreement: None,
         rates: vec![RateSourceSettings::Chainlink {
             aggregator,
             heartbeat_seconds: LOCAL_HEARTBEAT_SECONDS,
@@ -59,5 +61,8 @@ pub(crate) fn local_chain(
         poll_interval: Duration::from_millis(500),
         finality_depth: None,
         request_timeout: Duration::from_secs(10),
+        receipts: ReceiptsProof::Standard,
+        header_hash: HashCheck::Recompute,
+        chain_tx_hash: HashCheck::Recompute,
     })
 }

@@ -12,9 +12,11 @@ mod tests;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_ledger::SettlementRules;
 use inspay_primitives::{Address, Asset, ChainId, ConfirmationPolicy, Rate, U256};
 use inspay_quoting::{Catalog, RateRules};
+use inspay_settlement::AgreementRule;
 use reqwest::Url;
 
 pub(crate) use local::local_chain;
@@ -101,6 +103,12 @@ pub(crate) struct ChainSettings {
     pub(crate) finality_depth: Option<u64>,
     /// How long one request to an endpoint may take.
     pub(crate) request_timeout: Duration,
+    /// How a block's set of transfers is proven.
+    pub(crate) receipts: ReceiptsProof,
+    /// Whether header hashes are recomputed.
+    pub(crate) header_hash: HashCheck,
+    /// Whether the hashes of chain transactions are recomputed.
+    pub(crate) chain_tx_hash: HashCheck,
 }
 
 impl ChainSettings {
@@ -118,6 +126,8 @@ pub(crate) struct AssetSettings {
     pub(crate) asset: Asset,
     /// When its transfers are deep enough.
     pub(crate) confirmations: ConfirmationPolicy,
+    /// Above what size several endpoints must agree on a transfer before it is settled.
+    pub(crate) agreement: Option<AgreementRule>,
     /// Where its rate comes from.
     pub(crate) rates: Vec<RateSourceSettings>,
     /// When its samples make a rate.

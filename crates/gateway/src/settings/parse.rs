@@ -10,18 +10,21 @@ use std::{
     time::Duration,
 };
 
+use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_devchain::Deployment;
 use inspay_ledger::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules};
 use inspay_primitives::{
     Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, U256, parse_units,
 };
 use inspay_quoting::Catalog;
+use inspay_settlement::AgreementRule;
 use reqwest::Url;
 
 use super::{
     AssetSettings, ChainSettings, Database, RateSourceSettings, Settings, SettingsError,
     file::{
-        AssetFile, ChainFile, ConfirmationFile, OddFile, RateSourceFile, SettingsFile, TagFile,
+        AgreementFile, AssetFile, ChainFile, ConfirmationFile, HashFile, OddFile, RateSourceFile,
+        ReceiptsFile, SettingsFile, TagFile,
     },
     local_chain,
 };
@@ -163,6 +166,14 @@ fn parse_chain(
     if http.is_empty() {
         return Err(SettingsError::invalid(format!("{at}.http"), "needs at least one endpoint"));
     }
+    let receipts = match chain.receipts {
+        ReceiptsFile::Standard => ReceiptsProof::Standard,
+        ReceiptsFile::SecondEndpoint if http.len() < 2 => {
+            let why = "second_endpoint needs at least two endpoints (http)";
+            return Err(SettingsError::invalid(format!("{at}.receipts"), why));
+        }
+        ReceiptsFile::SecondEndpoint => ReceiptsProof::SecondEndpoint,
+    };
     let ws = environment(&format!("INSPAY_WS_{}", chain.id)).or(chain.ws);
     let treasuries: Vec<_> = chain
         .treasuries
@@ -181,7 +192,9 @@ fn parse_chain(
         .assets
         .into_iter()
         .enumerate()
-        .map(|(index, asset)| parse_asset(&format!("{at}.assets[{index}]"), asset, chain.id))
+        .map(|(index, asset)| {
+            parse_asset(&format!("{at}.assets[{index}]"), asset, chain.id, http.len())
+        })
         .collect::<Result<_, _>>()?;
     if assets.is_empty() {
         return Err(SettingsError::invalid(format!("{at}.assets"), "needs at least one"));
@@ -207,10 +220,45 @@ fn parse_chain(
         request_timeout: Duration::from_millis(
             chain.request_timeout_ms.unwrap_or(DEFAULT_REQUEST_TIMEOUT_MS).max(100),
         ),
+        receipts,
+        header_hash: parse_check(chain.header_hash),
+        chain_tx_hash: parse_check(chain.chain_tx_hash),
     })
 }
 
-fn parse_asset(at: &str, asset: AssetFile, chain_id: u64) -> Result<AssetSettings, SettingsError> {
+const fn parse_check(written: HashFile) -> HashCheck {
+    match written {
+        HashFile::Recompute => HashCheck::Recompute,
+        HashFile::Trust => HashCheck::Trust,
+    }
+}
+
+/// The size counts in the asset's own units, as confirmations do: it needs no rate, and so cannot be moved by one.
+fn parse_agreement(
+    at: &str,
+    written: &AgreementFile,
+    decimals: u8,
+    endpoints: usize,
+) -> Result<AgreementRule, SettingsError> {
+    let invalid = |why: &dyn fmt::Display| SettingsError::invalid(at, why);
+    let AgreementFile { above, k, of } = written;
+    if *k == 0 || of < k {
+        return Err(invalid(&format!("k must be from 1 to of, and is {k} of {of}")));
+    }
+    if usize::try_from(*of).is_ok_and(|of| endpoints < of) {
+        let why = format!("of is {of}, and the chain has {endpoints} endpoints (http)");
+        return Err(invalid(&why));
+    }
+    let above_base_units = parse_units(above, decimals).map_err(|why| invalid(&why))?;
+    Ok(AgreementRule { above_base_units, agreeing_min: *k })
+}
+
+fn parse_asset(
+    at: &str,
+    asset: AssetFile,
+    chain_id: u64,
+    endpoints: usize,
+) -> Result<AssetSettings, SettingsError> {
     let contract = parse(&format!("{at}.contract"), &asset.contract)?;
     if asset.decimals > 36 {
         return Err(SettingsError::invalid(format!("{at}.decimals"), "must be at most 36"));
@@ -224,7 +272,11 @@ fn parse_asset(at: &str, asset: AssetFile, chain_id: u64) -> Result<AssetSetting
             Ok((parse(&setting, treasury)?, parse::<U256>(&setting, base_units)?))
         })
         .collect::<Result<BTreeMap<_, _>, SettingsError>>()?;
+    let agreement = asset.agreement.as_ref().map(|written| {
+        parse_agreement(&format!("{at}.agreement"), written, asset.decimals, endpoints)
+    });
     Ok(AssetSettings {
+        agreement: agreement.transpose()?,
         confirmations: parse_policy(
             &format!("{at}.confirmations"),
             &asset.confirmations,

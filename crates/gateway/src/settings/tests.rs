@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, path::Path};
 
+use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_ledger::{LatePolicy, OverPolicy};
 use inspay_primitives::{ConfirmationRule, U256};
 
@@ -47,6 +48,13 @@ fn the_example_is_valid() {
     assert_eq!(rule(101), ConfirmationRule::Depth(12));
     assert_eq!(rule(5_001), ConfirmationRule::Finalized(32));
     assert!(usdt.rules.band.is_some());
+    let agreement = usdt.agreement.expect("an agreement");
+    assert_eq!(agreement.above_base_units, U256::from(1_000_000_000));
+    assert_eq!(agreement.agreeing_min, 2);
+    assert_eq!(settings.chains[0].assets[1].agreement, None);
+    assert_eq!(settings.chains[0].receipts, ReceiptsProof::Standard);
+    assert_eq!(settings.chains[0].header_hash, HashCheck::Recompute);
+    assert_eq!(settings.chains[0].chain_tx_hash, HashCheck::Recompute);
     let inspi = &settings.chains[0].assets[1];
     assert!(matches!(inspi.rates[0], RateSourceSettings::UniswapV3 { .. }));
     assert_eq!(settings.rules.over, OverPolicy::Credit);
@@ -58,19 +66,25 @@ fn the_environment_overrides_the_file() {
     let environment = |name: &str| match name {
         "DATABASE_URL" => Some("postgres://user:secret@db.example/books".to_owned()),
         "INSPAY_LISTEN" => Some("0.0.0.0:9".to_owned()),
-        "INSPAY_HTTP_1" => Some("https://a.example/key, https://b.example/key".to_owned()),
+        "INSPAY_HTTP_1" => Some(
+            "https://a.example/key, https://b.example/key, https://c.example/key,https://d.example"
+                .to_owned(),
+        ),
         _ => None,
     };
     let settings = load(Some(Path::new(EXAMPLE)), &environment).expect("the example");
     assert_eq!(settings.database.to_string(), "postgres://db.example/books");
     assert!(!format!("{settings:?}").contains("secret"));
     assert_eq!(settings.listen.to_string(), "0.0.0.0:9");
-    assert_eq!(settings.chains[0].http.len(), 2);
+    assert_eq!(settings.chains[0].http.len(), 4);
 }
 
 #[test]
 fn every_refusal_names_its_setting() {
     let example = std::fs::read_to_string(EXAMPLE).expect("the example");
+    let (first, _) = example.split_once("http = [").expect("endpoints");
+    let (_, rest) = example.split_once("/rpc\"]").expect("endpoints");
+    let one_endpoint = format!("{first}http = [\"https://ethereum.example/rpc\"]{rest}");
     let cases = [
         ("colour = 1\n".to_owned(), "colour"),
         ("[server]\nlissen = \"x\"\n".to_owned(), "lissen"),
@@ -89,6 +103,14 @@ fn every_refusal_names_its_setting() {
         (example.replace("symbol = \"INSPI\"", "symbol = \"USDT\""), "chains.assets"),
         (example.replace("decimals = 18", "decimals = 99"), "chains[0].assets[1].decimals"),
         (example.replace("https://ethereum", "gopher://ethereum"), "chains[0].http"),
+        (example.replace("k = 2,", "k = 4,"), "chains[0].assets[0].agreement"),
+        (example.replace("k = 2,", "k = 0,"), "chains[0].assets[0].agreement"),
+        (example.replace("of = 3", "of = 5"), "chains[0].assets[0].agreement"),
+        (example.replace("above = \"1000", "above = \"1e3"), "chains[0].assets[0].agreement"),
+        (example.replace("\"standard\"", "\"whatever\""), "whatever"),
+        (example.replace("header_hash = \"recompute\"", "header_hash = \"guess\""), "guess"),
+        (one_endpoint.clone(), "chains[0].assets[0].agreement"),
+        (one_endpoint.replace("\"standard\"", "\"second_endpoint\""), "chains[0].receipts"),
         (example.replace("wss://ethereum", "https://ethereum"), "chains[0].ws"),
         (
             example.replace("0x1111111111111111111111111111111111111111", "0x11"),
@@ -103,6 +125,18 @@ fn every_refusal_names_its_setting() {
         let why = refusal(&text);
         assert!(why.contains(word), "{word} is not in: {why}");
     }
+}
+
+#[test]
+fn a_chain_of_another_kind_says_how_it_is_proven() {
+    let example = std::fs::read_to_string(EXAMPLE).expect("the example");
+    let other = example
+        .replace("receipts = \"standard\"", "receipts = \"second_endpoint\"")
+        .replace("header_hash = \"recompute\"", "header_hash = \"trust\"")
+        .replace("chain_tx_hash = \"recompute\"", "chain_tx_hash = \"trust\"");
+    let chain = loaded(&other).expect("settings").chains.remove(0);
+    assert_eq!(chain.receipts, ReceiptsProof::SecondEndpoint);
+    assert_eq!((chain.header_hash, chain.chain_tx_hash), (HashCheck::Trust, HashCheck::Trust));
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(crate) fn connect_evm(chain: &ChainSettings) -> Outcome<Arc<EvmChain>> {
     let ws = chain.ws.clone().map(NodeUrl::from);
     let settings = EvmChainSettings {
         request_timeout: chain.request_timeout,
+        receipts: chain.receipts,
+        header_hash: chain.header_hash,
+        chain_tx_hash: chain.chain_tx_hash,
         ..EvmChainSettings::new(chain.id, http, ws)
     };
     let connected = EvmChain::new(settings).map_err(|why| {

@@ -13,9 +13,10 @@ use inspay_api::{
 use inspay_ledger::Operation;
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{Chain, Store};
-use inspay_primitives::{ChainId, ChainView, Clock};
+use inspay_primitives::{AssetId, ChainId, ChainView, Clock};
 use inspay_settlement::{
-    AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker, WorkerSettings,
+    AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
+    WorkerSettings,
 };
 use inspay_watcher::{FollowSettings, FollowStatus, FollowedAsset, Follower, check_settings};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
@@ -207,7 +208,8 @@ impl Starting<'_> {
                 Arc::clone(&self.clock),
                 Arc::clone(&policy),
                 settings,
-            );
+            )
+            .with_agreements(agreements(self.settings));
             let cancel = self.cancel.clone();
             let follower = self.followers.get(&chain_id).cloned();
             self.run(async move {
@@ -352,6 +354,12 @@ pub(crate) fn follow_settings(chain: &ChainSettings) -> FollowSettings {
         finality_depth: chain.finality_depth.unwrap_or(settings.finality_depth),
         ..settings
     }
+}
+
+/// What several endpoints must agree on before it is settled.
+fn agreements(settings: &Settings) -> HashMap<AssetId, AgreementRule> {
+    let assets = settings.chains.iter().flat_map(|chain| &chain.assets);
+    assets.filter_map(|listed| Some((listed.asset.id, listed.agreement?))).collect()
 }
 
 fn settlement_policy(settings: &Settings) -> SettlementPolicy {

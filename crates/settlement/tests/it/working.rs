@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use inspay_ledger::{Operation, Outcome, SettlementRules};
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
-    AppliedBlock, BooksStore, Chain, Proof, Store,
+    Agreement, AppliedBlock, BooksStore, Chain, Proof, Store,
     contract::samples::{self, Follower},
     fake::{FakeChain, FakeStore},
 };
@@ -15,8 +15,8 @@ use inspay_primitives::{
     Transfer, U256,
 };
 use inspay_settlement::{
-    AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker, StepReport,
-    WorkerSettings,
+    AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
+    StepReport, Wanting, WorkerSettings,
 };
 
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Books for WriterBooks {
 
 struct World {
     store: Arc<dyn Store>,
+    chain: Arc<FakeChain>,
     follower: Follower,
     worker: SettlementWorker,
     clock: Arc<ManualClock>,
@@ -65,16 +66,17 @@ fn world_with(settings: WorkerSettings) -> World {
         WriterLimits::default(),
     );
     tokio::spawn(task.run());
-    let chain: Arc<dyn Chain> = Arc::new(FakeChain::new(samples::CHAIN));
+    let chain = Arc::new(FakeChain::new(samples::CHAIN));
+    let work = ChainWork { chain: Arc::clone(&chain) as Arc<dyn Chain>, applied: None };
     let worker = SettlementWorker::new(
-        ChainWork { chain, applied: None },
+        work,
         Arc::clone(&store),
         Arc::new(WriterBooks(writer)),
         Arc::clone(&clock) as _,
         Arc::new(policy()),
         settings,
     );
-    World { follower: Follower::new(&store), store, worker, clock }
+    World { follower: Follower::new(&store), store, chain, worker, clock }
 }
 
 fn block(branch: &str, number: u64) -> BlockRef {
@@ -282,4 +284,70 @@ async fn what_was_planned_for_another_branch_is_planned_anew() {
     assert_eq!(world.step().await.settled, 1);
     assert_eq!(world.state(&orders[1]).await, OrderState::Paid);
     world.must_hold().await;
+}
+
+/// A world whose worker asks for two of three endpoints' word above 20 tokens.
+fn world_of_three() -> World {
+    let mut world = world();
+    let rule = AgreementRule { above_base_units: U256::from(20_000_000), agreeing_min: 2 };
+    world.worker = world.worker.with_agreements(HashMap::from([(samples::usdt(), rule)]));
+    world
+}
+
+fn of_three(agreeing: u32, contradiction: Option<&str>) -> Agreement {
+    Agreement { agreeing, asked: 3, contradiction: contradiction.map(str::to_owned) }
+}
+
+#[tokio::test]
+async fn a_large_payment_waits_for_its_endpoints_and_holds_up_no_other() {
+    let mut world = world_of_three();
+    let large = samples::paid(1, samples::usdt(), U256::from(20_000_001), block("a", 5), 0);
+    let small = samples::paid(2, samples::usdt(), U256::from(20_000_000), block("a", 5), 1);
+    world.follower.extend(vec![applied(block("a", 5), vec![large, small])]).await;
+    world.empty("a", 6..=9).await;
+    let says = |agreement: Agreement| {
+        world.chain.change_faults(|faults| {
+            faults.agreements.insert(large.key.tx_hash, agreement);
+        });
+    };
+    says(of_three(1, None));
+    assert_eq!(world.step().await.settled, 1);
+    let waiting = world.worker.awaiting_agreement();
+    let wanting = Wanting::TooFew { agreeing: 1, needed: 2, asked: 3 };
+    assert_eq!(waiting, [(large.key.id(), wanting)]);
+    // Not asked again at once.
+    assert_eq!((world.step().await.settled, world.chain.calls().agreed), (0, 1));
+    world.clock.advance_seconds(5);
+    assert_eq!((world.step().await.settled, world.chain.calls().agreed), (0, 2));
+    // Nobody can be asked: it waits, and nothing fails.
+    world.chain.change_faults(|faults| faults.unreachable = true);
+    world.clock.advance_seconds(5);
+    assert_eq!(world.step().await.settled, 0);
+    let waiting = world.worker.awaiting_agreement();
+    assert!(matches!(waiting[0].1, Wanting::Unasked(_)), "{waiting:?}");
+    world.chain.change_faults(|faults| faults.unreachable = false);
+    // Two agree, and the one that contradicts is outvoted.
+    says(of_three(2, Some("the third has it elsewhere")));
+    world.clock.advance_seconds(5);
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.worker.awaiting_agreement(), []);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn a_large_payment_that_leaves_the_chain_waits_no_more() {
+    let mut world = world_of_three();
+    let large = samples::paid(1, samples::usdt(), U256::from(30_000_000), block("a", 5), 0);
+    world.follower.extend(vec![applied(block("a", 5), vec![large])]).await;
+    world.empty("a", 6..=9).await;
+    world.chain.change_faults(|faults| {
+        faults.agreements.insert(large.key.tx_hash, of_three(0, Some("it is elsewhere")));
+    });
+    assert_eq!(world.step().await.settled, 0);
+    assert_eq!(world.worker.awaiting_agreement().len(), 1);
+    let other = (5..=9).map(|number| applied(block("b", number), Vec::new())).collect();
+    let gone: Vec<BlockRef> = (5..=9).map(|number| block("a", number)).collect();
+    world.follower.swap(&gone, other).await;
+    assert_eq!(world.step().await.settled, 0);
+    assert_eq!(world.worker.awaiting_agreement(), []);
 }

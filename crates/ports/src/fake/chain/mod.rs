@@ -14,7 +14,7 @@ use std::{
 use inspay_primitives::{Address, B256, BlockRef, ChainId, Timestamp, U256};
 use tokio::sync::watch;
 
-use crate::{FeeHistory, Header, TokenFacts};
+use crate::{Agreement, FeeHistory, Header, TokenFacts};
 use block::{Balances, Block};
 pub use block::{ChainLog, ChainTx, MineError};
 
@@ -48,6 +48,8 @@ pub struct NodeFaults {
     pub silent_endpoints: u32,
     /// Chain transactions that another endpoint has in another block.
     pub contradicted: BTreeSet<B256>,
+    /// What is said of the agreement on a chain transaction, whatever the chain holds.
+    pub agreements: BTreeMap<B256, Agreement>,
     /// What it says its chain id is, if that is not the chain's.
     pub chain_id: Option<ChainId>,
 }

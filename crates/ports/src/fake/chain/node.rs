@@ -105,6 +105,9 @@ impl Inner {
     }
 
     fn agreement(&self, transfer: &Transfer) -> Agreement {
+        if let Some(said) = self.faults.agreements.get(&transfer.key.tx_hash) {
+            return said.clone();
+        }
         let filter = WatchFilter {
             chain_id: transfer.key.chain_id,
             tokens: BTreeSet::from([transfer.key.token]),
