@@ -71,6 +71,16 @@ pub struct BlocksCommit {
     pub window_from: u64,
 }
 
+impl BlocksCommit {
+    /// The blocks that leave the chain and join it at once: they were read again, and what is added of them takes the
+    /// place of what was recorded.
+    #[must_use]
+    pub fn read_again(&self) -> Vec<BlockRef> {
+        let joins = |left: &&BlockRef| self.added.iter().any(|applied| applied.block == **left);
+        self.orphaned.iter().filter(joins).copied().collect()
+    }
+}
+
 /// One commit of catch-up: a span of finalized blocks with what their ranges brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeCommit {

@@ -60,6 +60,13 @@ const KEEP_FORMER: &str = "INSERT INTO former_observation (transfer_id, block_ha
      WHERE t.block_hash <> seen.block_hash OR t.log_index <> seen.log_index \
      ON CONFLICT (transfer_id, block_hash, log_index) DO NOTHING";
 
+/// Keeps where transfers were said to be that a block, read again, does not hold.
+const KEEP_LEFT_OUT: &str = "INSERT INTO former_observation (transfer_id, block_hash, log_index) \
+     SELECT t.id, t.block_hash, t.log_index \
+     FROM UNNEST($1::bigint[], $2::bytea[]) AS again(number, hash) \
+     JOIN transfer t ON t.chain_id = $3 AND t.block_number = again.number AND t.block_hash = again.hash \
+     WHERE NOT t.canonical ON CONFLICT (transfer_id, block_hash, log_index) DO NOTHING";
+
 /// Adds blocks to the window and drops what has left it.
 const RECORD_BLOCKS: &str = "WITH pruned AS (\
          DELETE FROM block WHERE chain_id = $1 AND number < $6) \
@@ -150,6 +157,7 @@ impl FollowStore for PostgresStore {
             commit.added.iter().flat_map(|block| &block.transfers).collect();
         let chain_id = commit.cursor.chain_id;
         replace_transfers(&mut session, chain_id, &commit.orphaned, &transfers).await?;
+        keep_left_out(&mut session, chain_id, &commit.read_again()).await?;
         record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
         session.commit().await
     }
@@ -308,6 +316,22 @@ async fn replace_transfers(
         .bind(&columns.log_indexes);
     session.run(keep).await?;
     record_transfers(session, RECORD_TRANSFERS, &columns).await.map(drop)
+}
+
+/// Keeps what blocks were said to hold before they were read again and do not hold.
+async fn keep_left_out(
+    session: &mut Session,
+    chain_id: ChainId,
+    read_again: &[BlockRef],
+) -> Result<(), StoreError> {
+    if read_again.is_empty() {
+        return Ok(());
+    }
+    let numbers: Vec<i64> = read_again.iter().map(|block| height(block.number)).collect();
+    let hashes: Vec<&[u8]> = read_again.iter().map(|block| block.hash.as_slice()).collect();
+    let chain_number = chain(chain_id).map_err(wrong(session.act))?;
+    let keep = sqlx::query(KEEP_LEFT_OUT).bind(numbers).bind(hashes).bind(chain_number);
+    session.run(keep).await.map(drop)
 }
 
 async fn copy_transfers(

@@ -19,7 +19,7 @@ use crate::{
     script::Script,
     session::{Session, hot},
     store::SqliteStore,
-    transfers::{Known, add_new_transfers, replace_transfers},
+    transfers::{Known, add_new_transfers, keep_left_out, replace_transfers},
 };
 
 const CURSOR: &str = "SELECT chain_id, start_number, tip_number, tip_hash, tip_time, safe_number, finalized_number, \
@@ -119,6 +119,7 @@ impl SqliteStore {
         }
         move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
         replace_transfers(&mut session, chain_id, &commit.orphaned, seen, known).await?;
+        keep_left_out(&mut session, chain_id, &commit.read_again()).await?;
         record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
         session.commit().await
     }

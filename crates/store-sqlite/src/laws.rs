@@ -162,12 +162,15 @@ const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, be
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(seq), 0) AS seq FROM event) AS newest \
      WHERE h.event_seq <> newest.seq";
 
-/// A transfer is canonical exactly when its block is, as far as the window tells; every observation is of a transfer.
+/// A transfer is canonical exactly when its block is, as far as the window tells, but for one that the block, read
+/// again, does not hold; every observation is of a transfer.
 const OBSERVATIONS_AGREE: &str = "SELECT FORMAT('transfer %s is canonical: %s, its block: %s', lower(hex(t.id)), \
          t.canonical, b.canonical) AS broken \
      FROM block b JOIN transfer t \
          ON t.chain_id = b.chain_id AND t.block_number = b.number AND t.block_hash = b.hash \
-     WHERE t.canonical <> b.canonical \
+     WHERE t.canonical <> b.canonical AND (t.canonical = 1 OR NOT EXISTS (\
+         SELECT 1 FROM former_observation f WHERE f.transfer_id = t.id \
+         AND f.block_hash = t.block_hash AND f.log_index = t.log_index)) \
      UNION ALL SELECT FORMAT('observation %s/%s is of no transfer', lower(hex(f.block_hash)), f.log_index) \
      FROM former_observation f WHERE NOT EXISTS (SELECT 1 FROM transfer t WHERE t.id = f.transfer_id)";
 

@@ -66,6 +66,14 @@ const RELOCATE: Bulk = Bulk {
          FROM seen WHERE transfer.id = seen.id",
 };
 
+/// Keeps where transfers were said to be that a block, read again, does not hold.
+const KEEP_LEFT_OUT: &str = "INSERT INTO former_observation (transfer_id, block_hash, log_index) \
+     SELECT t.id, t.block_hash, t.log_index FROM transfer t WHERE t.chain_id = ?1 AND t.canonical = 0 \
+     AND t.block_number IN (SELECT gone.value FROM json_each(?3) AS gone) \
+     AND t.block_hash IN (SELECT unhex(gone.value) FROM json_each(?2) AS gone) \
+     AND NOT EXISTS (SELECT 1 FROM former_observation f WHERE f.transfer_id = t.id \
+         AND f.block_hash = t.block_hash AND f.log_index = t.log_index)";
+
 /// What is expected of transfers that are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known {
@@ -102,6 +110,22 @@ pub(crate) async fn replace_transfers(
     session.bulk(&RECORD, &new, Seen::record).await?;
     session.bulk(&KEEP_FORMER, &again, Seen::locate).await?;
     session.bulk(&RELOCATE, &again, Seen::relocate).await.map(drop)
+}
+
+/// Keeps what blocks were said to hold before they were read again and do not hold.
+pub(crate) async fn keep_left_out(
+    session: &mut Session,
+    chain_id: ChainId,
+    read_again: &[BlockRef],
+) -> Result<(), StoreError> {
+    if read_again.is_empty() {
+        return Ok(());
+    }
+    let hashes = hex_list(read_again.iter().map(|block| block.hash));
+    let numbers = json_list(read_again.iter().map(|block| height(block.number).into()).collect());
+    let chain_number = chain(chain_id).map_err(wrong(session.act))?;
+    let keep = hot(KEEP_LEFT_OUT).bind(chain_number).bind(hashes).bind(numbers);
+    session.run(keep).await.map(drop)
 }
 
 /// Adds what records transfers that are seen for the first time.

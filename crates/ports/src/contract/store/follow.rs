@@ -41,6 +41,26 @@ fn assert_moved(outcome: Result<(), StoreError>) {
     assert!(!error.is_transient());
 }
 
+/// A block that is read again takes the place of what was recorded of it: what it does not hold leaves the chain, what
+/// was missing joins it, and the rest stays as it was.
+pub async fn a_block_that_is_read_again_replaces_what_was_recorded_of_it(store: &Arc<dyn Store>) {
+    let mut follower = Follower::new(store);
+    let at = block("a", 1);
+    let [stays, made_up, missing] =
+        [1u32, 2, 3].map(|number| paid(number.into(), usdt(), units(10), at, number));
+    follower.extend(vec![applied(at, vec![stays, made_up])]).await;
+    let position = view(store, &stays).await.position;
+    follower.swap(&[at], vec![applied(at, vec![stays, missing])]).await;
+    for (transfer, canonical) in [(stays, true), (made_up, false), (missing, true)] {
+        assert_eq!(view(store, &transfer).await.canonical, canonical, "{transfer:?}");
+    }
+    assert_eq!(view(store, &stays).await.position, position);
+    assert_eq!(store.canonical_hashes(CHAIN, vec![1]).await.expect("reads"), [Some(at.hash)]);
+    let to_settle = store.transfers_to_settle(CHAIN, None, 9, 9).await.expect("reads");
+    let keys: Vec<_> = to_settle.iter().map(|record| record.transfer.key).collect();
+    assert_eq!(keys, [stays.key, missing.key]);
+}
+
 /// Before the first commit there is nothing, and that is no error.
 pub async fn a_chain_that_was_never_followed_has_no_cursor(store: &Arc<dyn Store>) {
     assert_eq!(store.cursor(CHAIN).await.expect("reads"), None);

@@ -15,6 +15,7 @@ macro_rules! store_contract {
                 the_cursor_comes_back_as_it_was_written
                 a_cursor_that_moved_refuses_the_commit_whole
                 of_many_followers_on_one_revision_one_commits
+                a_block_that_is_read_again_replaces_what_was_recorded_of_it
                 blocks_and_their_transfers_are_recorded_together
                 the_window_is_oldest_first_and_starts_where_it_is_told
                 a_second_canonical_block_at_one_height_is_refused
