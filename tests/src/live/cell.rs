@@ -283,23 +283,18 @@ impl Run {
         let deepest = (self.miner.truth.head().expect("a head").number + 1)
             .saturating_sub(u64::from(CONFIRMATIONS));
         let views = self.watch.transfers().await;
-        let mut recorded: Vec<Row> = views
-            .iter()
-            .filter(|view| view.canonical)
-            .map(|view| Row::from(&view.transfer))
-            .collect();
-        recorded.sort_unstable();
-        let with_doubles = recorded.len();
-        recorded.dedup();
+        let canonical = views.iter().filter(|view| view.canonical);
+        let recorded = canonical.map(|view| Row::from(&view.transfer)).collect();
+        let Compared { missing, phantom, duplicate } = compare(&truth, recorded);
         let is_settled = |row: &&Row| {
             views.iter().any(|view| view.settlement.is_some() && Row::from(&view.transfer) == **row)
         };
         let reversed = views.iter().filter(|view| view.generation > 0).count();
         CellRun {
             rows: truth.len(),
-            missing: truth.iter().filter(|row| !recorded.contains(row)).count(),
-            phantom: recorded.iter().filter(|row| !truth.contains(row)).count(),
-            duplicate: with_doubles - recorded.len(),
+            missing,
+            phantom,
+            duplicate,
             wrongly_credited: reversed,
             unsettled: truth
                 .iter()
@@ -309,6 +304,25 @@ impl Run {
             healed_after,
             ..CellRun::default()
         }
+    }
+}
+
+/// How what is recorded differs from what is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Compared {
+    missing: usize,
+    phantom: usize,
+    duplicate: usize,
+}
+
+fn compare(truth: &[Row], mut recorded: Vec<Row>) -> Compared {
+    recorded.sort_unstable();
+    let with_doubles = recorded.len();
+    recorded.dedup();
+    Compared {
+        missing: truth.iter().filter(|row| !recorded.contains(row)).count(),
+        phantom: recorded.iter().filter(|row| !truth.contains(row)).count(),
+        duplicate: with_doubles - recorded.len(),
     }
 }
 
@@ -332,5 +346,57 @@ impl super::truth::Truth {
                 Some(seen_at.saturating_duration_since(*mined_at))
             })
             .collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inspay_primitives::{Address, TransferId, U256};
+
+    use super::super::{truth::Truth, watch::Early};
+    use super::*;
+
+    fn row(block_number: u64, units: u64) -> Row {
+        Row {
+            block_number,
+            block_hash: B256::with_last_byte(1),
+            tx_hash: B256::with_last_byte(2),
+            log_index: 0,
+            token: Address::ZERO,
+            payer: Address::ZERO,
+            base_units: U256::from(units),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_invented_or_doubled_is_counted() {
+        let truth = [row(1, 10), row(2, 10), row(3, 10)];
+        let recorded = vec![row(3, 10), row(1, 10), row(1, 10), row(2, 11)];
+        let found = compare(&truth, recorded);
+        assert_eq!(found, Compared { missing: 1, phantom: 1, duplicate: 1 });
+        let found = compare(&truth, truth.to_vec());
+        assert_eq!(found, Compared { missing: 0, phantom: 0, duplicate: 0 });
+    }
+
+    #[test]
+    fn what_was_wrong_for_a_moment_is_counted() {
+        let mut truth = Truth::default();
+        truth.ever.insert(row(1, 10));
+        let now = Instant::now();
+        let id = TransferId::from_digest(B256::ZERO);
+        let seen = Seen {
+            recorded: [(row(1, 10), now), (row(1, 11), now)].into(),
+            // It was on the chain once and is not any more.
+            settled: [(row(1, 10), id)].into(),
+            early: vec![Early { row: row(1, 10), head_number: 1 }],
+        };
+        let healed_after = Some(Duration::ZERO);
+        let mut outcome = CellRun { rows: 1, healed_after, ..CellRun::default() };
+        assert!(outcome.is_right());
+        truth.judge(&seen, &mut outcome);
+        assert_eq!((outcome.never_true, outcome.wrongly_credited), (1, 2));
+        assert!(!outcome.is_right());
+        let unhealed = CellRun { rows: 1, ..CellRun::default() };
+        assert!(!unhealed.is_right());
     }
 }

@@ -4,7 +4,7 @@ use super::cell::{Cell, Story};
 use crate::proxy::Fault;
 
 /// Faults that are tried alone, with their chance in percent.
-const FAULTS: [(&str, &[(Fault, u8)]); 9] = [
+const FAULTS: [(&str, &[(Fault, u8)]); 13] = [
     ("no fault", &[]),
     ("empty near head 30 %", &[(Fault::EmptyNearHead, 30)]),
     ("last log dropped 30 %", &[(Fault::LastLogDropped, 30)]),
@@ -15,6 +15,21 @@ const FAULTS: [(&str, &[(Fault, u8)]); 9] = [
     (
         "429, 503, reset 10 % each",
         &[(Fault::TooManyRequests, 10), (Fault::Unavailable, 10), (Fault::Reset, 10)],
+    ),
+    ("stale head 50 %", &[(Fault::StaleHead, 50)]),
+    ("lie 30 %", &[(Fault::Lie, 30)]),
+    (
+        "late, truncated, doubled, disordered 15 % each",
+        &[
+            (Fault::Delay, 15),
+            (Fault::Truncated, 15),
+            (Fault::Duplicated, 15),
+            (Fault::Reordered, 15),
+        ],
+    ),
+    (
+        "WebSocket drops 20 %, repeats 50 %, silent 30 %",
+        &[(Fault::WsDrop, 20), (Fault::WsRepeat, 50), (Fault::WsSilent, 30)],
     ),
     (
         "a little of everything",
@@ -60,6 +75,10 @@ pub fn cells(live_blocks: u64) -> Vec<Cell> {
     let everything = FAULTS.last().map(|(_, faults)| faults.to_vec()).unwrap_or_default();
     for (name, story) in STORIES {
         for (faults, with) in [(Vec::new(), "no fault"), (everything.clone(), "faults")] {
+            // Where nothing is answered, nothing can be answered wrongly.
+            if story == Story::Loss && !faults.is_empty() {
+                continue;
+            }
             let name = named(&format!("{name}, {with}"), false);
             cells.push(Cell { name, faults, has_second: false, story, live_blocks });
         }

@@ -5,9 +5,16 @@
 
 mod table;
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use inspay_it::live::{Cell, CellRun, Endpoints, cells, crowd, run};
+use inspay_it::{
+    live::{Cell, CellRun, Endpoints, cells, crowd, run},
+    proxy::Fault,
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use table::Line;
@@ -16,6 +23,9 @@ use table::Line;
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "usage: matrix [--seeds N] [--first-seed N] [--jobs N] [--blocks N] [--only TEXT]... [--payments N]";
+
+/// Runs between two words of how far it has come.
+const PROGRESS_EVERY: usize = 20;
 
 #[derive(Debug)]
 struct Options {
@@ -68,14 +78,17 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
-            complain(&format!("matrix: {problem}"));
+            tell(&format!("matrix: {problem}"));
             ExitCode::FAILURE
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "what goes wrong on the way goes to standard error")]
-fn complain(text: &str) {
+#[expect(
+    clippy::print_stderr,
+    reason = "how far it has come and what went wrong go to standard error"
+)]
+fn tell(text: &str) {
     eprintln!("{text}");
 }
 
@@ -104,12 +117,17 @@ async fn matrix() -> Result<bool, Problem> {
         }
     }
     let mut lines: Vec<Line> = cells.iter().map(Line::new).collect();
+    let (all, mut done) = (runs.len(), 0usize);
     while let Some(ended) = runs.join_next().await {
+        done += 1;
+        if done.is_multiple_of(PROGRESS_EVERY) {
+            tell(&format!("{done} of {all} runs are done"));
+        }
         match ended {
             Ok((place, seed, outcome)) => add(&mut lines, place, seed, &outcome),
             Err(error) => {
                 let (place, seed, name) = started.remove(&error.id()).ok_or("an unknown run")?;
-                complain(&format!("{name}, seed {seed}: the run broke down: {error}"));
+                tell(&format!("{name}, seed {seed}: the run broke down: {error}"));
                 if let Some(line) = lines.get_mut(place) {
                     line.broke_down();
                 }
@@ -117,11 +135,19 @@ async fn matrix() -> Result<bool, Problem> {
         }
     }
     say(&table::render(&lines));
+    let unmet: BTreeSet<Fault> = lines
+        .iter()
+        .flat_map(Line::unmet)
+        .filter(|fault| !lines.iter().any(|line| line.met(*fault)))
+        .collect();
+    for fault in &unmet {
+        say(&format!("{fault}: switched on, and did not happen in any cell"));
+    }
     let is_crowd_right = match options.payments() {
         0 => true,
         payments => three_endpoints(payments).await,
     };
-    Ok(lines.iter().all(Line::is_right) && is_crowd_right)
+    Ok(lines.iter().all(Line::is_right) && unmet.is_empty() && is_crowd_right)
 }
 
 /// The same payments behind three good endpoints, and behind one that lies, one that hangs and a good one.
@@ -150,6 +176,6 @@ fn add(lines: &mut [Line], place: usize, seed: u64, outcome: &CellRun) {
     line.add(outcome);
     if !outcome.is_right() {
         let outcome = CellRun { latencies: Vec::new(), ..outcome.clone() };
-        complain(&format!("{}, seed {seed} is wrong: {outcome:?}", line.name()));
+        tell(&format!("{}, seed {seed} is wrong: {outcome:?}", line.name()));
     }
 }

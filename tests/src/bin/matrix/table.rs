@@ -59,12 +59,20 @@ impl Line {
         }
     }
 
-    /// Whether every run was right, and every fault that was switched on has happened.
+    /// Whether every run was right, and faults have happened where some were switched on.
     pub(crate) fn is_right(&self) -> bool {
-        self.runs > 0
-            && self.broken == 0
-            && self.wrong == 0
-            && self.faults.values().all(|count| *count > 0)
+        let has_happened = self.faults.is_empty() || self.faults.values().any(|count| *count > 0);
+        self.runs > 0 && self.broken == 0 && self.wrong == 0 && has_happened
+    }
+
+    /// Faults that were switched on and did not happen once.
+    pub(crate) fn unmet(&self) -> impl Iterator<Item = Fault> {
+        self.faults.iter().filter(|(_, count)| **count == 0).map(|(fault, _)| *fault)
+    }
+
+    /// Whether the fault has happened.
+    pub(crate) fn met(&self, fault: Fault) -> bool {
+        self.faults.get(&fault).is_some_and(|count| *count > 0)
     }
 }
 
