@@ -1,10 +1,8 @@
 //! Those who want what is not theirs. Whatever they send or say, nobody's money moves to somebody else.
 
-use std::time::Duration;
-
 use alloy::sol_types::SolCall as _;
 use inspay_devchain::{AnvilOptions, Devchain, FakeToken, Multisend, TetherToken};
-use inspay_it::{ChainText, Gateway, due, order_path, pay, reference, settings_text};
+use inspay_it::{ChainText, Gateway, PATIENCE, due, order_path, pay, reference, settings_text};
 use inspay_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -273,7 +271,6 @@ fn peak_megabytes(process_id: u32) -> u64 {
 
 /// Ten thousand and what no chain transaction of five hundred may leave for the next block.
 const DUST: u64 = 10_500;
-const DUST_PATIENCE: Duration = Duration::from_secs(40);
 const DUST_MEGABYTES_MAX: u64 = 400;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +287,7 @@ async fn ten_thousand_transfers_of_dust_in_a_block_do_not_hide_the_payment_among
     chain.mine(2).await.expect("mines");
     gateway.wait_for(&order, "paid").await;
     gateway.wait("/v1/transfers?limit=1", |seen| seen["items"][0]["state"] == "suspended").await;
-    assert!(started.elapsed() < DUST_PATIENCE, "it took {:?}", started.elapsed());
+    assert!(started.elapsed() < PATIENCE, "it took {:?}", started.elapsed());
     let recorded = gateway.all("/v1/transfers").await;
     let mut ids: Vec<&str> = recorded.iter().filter_map(|seen| seen["id"].as_str()).collect();
     let in_its_block = recorded.iter().filter(|seen| seen["block"]["number"] == block).count();

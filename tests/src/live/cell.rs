@@ -28,6 +28,8 @@ const DEEPEST: u64 = 5;
 /// So long after the faults' end everything must be right.
 pub const HEAL_MAX: Duration = Duration::from_secs(10);
 const ORDERS: usize = 24;
+/// Lines of the gateway's log that are shown of a wrong run.
+const LAST_WORDS: usize = 40;
 /// Thirty seconds.
 const LOSS_BLOCKS: u64 = 50;
 
@@ -88,6 +90,8 @@ pub struct CellRun {
     pub latencies: Vec<Duration>,
     /// How often each fault happened.
     pub faults: BTreeMap<Fault, u64>,
+    /// The end of the gateway's log, where something is wrong.
+    pub last_words: Vec<String>,
 }
 
 impl CellRun {
@@ -274,6 +278,12 @@ impl Run {
         self.miner.truth.judge(&seen, &mut outcome);
         outcome.reorgs = self.reorgs;
         self.gateway.kill().await;
+        if !outcome.is_right() {
+            let log = self.gateway.log();
+            let last = log.lines().rev().take(LAST_WORDS).map(str::to_owned);
+            outcome.last_words = last.collect();
+            outcome.last_words.reverse();
+        }
         outcome
     }
 

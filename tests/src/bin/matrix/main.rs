@@ -175,7 +175,10 @@ fn add(lines: &mut [Line], place: usize, seed: u64, outcome: &CellRun) {
     let Some(line) = lines.get_mut(place) else { return };
     line.add(outcome);
     if !outcome.is_right() {
-        let outcome = CellRun { latencies: Vec::new(), ..outcome.clone() };
-        tell(&format!("{}, seed {seed} is wrong: {outcome:?}", line.name()));
+        let shown = CellRun { latencies: vec![], last_words: vec![], ..outcome.clone() };
+        tell(&format!("{}, seed {seed} is wrong: {shown:?}", line.name()));
+        for line in &outcome.last_words {
+            tell(line);
+        }
     }
 }
