@@ -90,6 +90,8 @@ pub struct ChainStatus {
     pub view: Option<ChainView>,
     /// What is wrong with it, for people.
     pub trouble: Option<(ChainTroubleKind, String)>,
+    /// What people should know although it does not keep the chain from being followed.
+    pub notes: Vec<String>,
 }
 
 /// Asked at every `GET /readyz`; must not block.

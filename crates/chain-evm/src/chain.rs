@@ -89,6 +89,18 @@ impl EvmChain {
         self.pool.views()
     }
 
+    /// Asks every endpoint now, one by one, and compares what they tell: how each is doing, and what it
+    /// failed with, in the settings' order.
+    pub async fn probe_endpoints(&self) -> Vec<(EndpointView, Option<ChainErrorKind>)> {
+        let failures = self.pool.probe(&self.settings).await;
+        if failures.iter().any(Option::is_none)
+            && let Err(kind) = self.pool.tags(&self.settings).await
+        {
+            tracing::warn!(chain.id = self.settings.chain_id.0, %kind, "the tags cannot be read");
+        }
+        self.pool.views().into_iter().zip(failures).collect()
+    }
+
     fn could_not(&self, act: &'static str) -> impl FnOnce(ChainErrorKind) -> ChainError {
         let chain_id = self.settings.chain_id;
         move |kind| ChainError { chain_id, act, kind }

@@ -82,6 +82,31 @@ pub(crate) struct Endpoint {
     calls: Arc<AtomicU64>,
 }
 
+impl EndpointView {
+    /// What people should know about it, if anything; never its URL.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let host = &self.host;
+        match &self.doubt {
+            Some(Doubt { reason, quarantined_for: Some(left) }) => {
+                let seconds = left.as_secs();
+                return Some(format!(
+                    "{host} was wrong and is not asked for {seconds} s: {reason}"
+                ));
+            }
+            Some(Doubt { reason, quarantined_for: None }) => {
+                return Some(format!("{host} does not stand with the others: {reason}"));
+            }
+            None => {}
+        }
+        if self.lagging {
+            return Some(format!("{host} trails the others, at block {}", self.head));
+        }
+        let errors = self.errors;
+        self.resting.then(|| format!("{host} is left alone for a while, after {errors} failures"))
+    }
+}
+
 impl Endpoint {
     pub(crate) fn new(
         index: usize,

@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use inspay_ports::{ChainErrorKind, Header};
 use tokio::{
     sync::mpsc::{UnboundedSender, unbounded_channel},
@@ -40,6 +41,30 @@ impl Pool {
         self.convict_strays();
         self.publish();
         head
+    }
+
+    /// Asks every endpoint for its head and waits for all of them; what each failed with, in their order.
+    pub(crate) async fn probe(&self, settings: &EvmChainSettings) -> Vec<Option<ChainErrorKind>> {
+        let asked = self.endpoints().iter().map(|endpoint| async move {
+            endpoint.confirm_chain().await?;
+            reads::head(endpoint, settings.header_hash).await
+        });
+        let mut failures = Vec::new();
+        for (endpoint, told) in self.endpoints().iter().zip(join_all(asked).await) {
+            match told {
+                Ok(header) => {
+                    self.heads().tell(endpoint.index(), &header, Instant::now());
+                    failures.push(None);
+                }
+                Err(kind) => {
+                    self.note_failure(endpoint, &kind);
+                    failures.push(Some(kind));
+                }
+            }
+        }
+        // What they told is compared by choosing among it.
+        drop(self.heads().choose(false, Instant::now()));
+        failures
     }
 
     /// Whether a head that came without a question needs none.

@@ -40,6 +40,8 @@ pub(crate) struct ChainHealth {
     finalized: Option<u64>,
     /// Everything up to here is proven whole.
     audited_to: Option<u64>,
+    /// What people should know although everything is ready, such as an endpoint that is not believed.
+    notes: Vec<String>,
 }
 
 impl From<&ChainStatus> for ChainHealth {
@@ -49,6 +51,7 @@ impl From<&ChainStatus> for ChainHealth {
             head: status.view.map(|view| view.head.number),
             finalized: status.view.map(|view| view.finalized_number),
             audited_to: status.view.map(|view| view.audited_to),
+            notes: status.notes.clone(),
         }
     }
 }

@@ -9,13 +9,15 @@ fn chain(trouble: Option<(ChainTroubleKind, &str)>) -> ChainStatus {
     let head = BlockRef { number: 120, hash: B256::repeat_byte(1), time: start() };
     let view = ChainView { head, safe_number: 110, finalized_number: 100, audited_to: 120 };
     let trouble = trouble.map(|(kind, detail)| (kind, detail.to_owned()));
-    ChainStatus { chain_id: CHAIN, view: Some(view), trouble }
+    ChainStatus { chain_id: CHAIN, view: Some(view), trouble, notes: Vec::new() }
 }
 
 #[tokio::test]
 async fn a_process_without_a_database_lives_but_is_not_ready() {
     let house = House::new().await;
-    *house.chains.lock().expect("not poisoned") = vec![chain(None)];
+    // What is only worth knowing does not make it unready.
+    let notes = vec!["node.example was wrong and is not asked for 30 s: a lie".to_owned()];
+    *house.chains.lock().expect("not poisoned") = vec![ChainStatus { notes, ..chain(None) }];
     insta::assert_json_snapshot!("ready", house.get("", "/readyz").await.good());
     house.store.set_unreachable(true);
     assert_eq!(house.get("", "/healthz").await.good(), json!({ "status": "alive" }));
@@ -126,7 +128,7 @@ async fn the_documentation_page_is_served_whole_and_may_load_nothing_else() {
 #[tokio::test]
 async fn an_unknown_chain_has_no_view() {
     let house = House::new().await;
-    let status = ChainStatus { chain_id: ChainId(1), view: None, trouble: None };
+    let status = ChainStatus { chain_id: ChainId(1), view: None, trouble: None, notes: Vec::new() };
     *house.chains.lock().expect("not poisoned") = vec![status];
     let ready = house.get("", "/readyz").await.good();
     assert_eq!(

@@ -404,3 +404,28 @@ async fn where_receipts_prove_nothing_two_endpoints_must_tell_the_same() {
     let alone: Vec<Arc<dyn Transport>> = vec![Arc::clone(&nodes[0]) as _];
     assert!(EvmChain::over(settings, alone).is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_probe_asks_every_endpoint_and_says_what_is_wrong_with_each() {
+    let branch = Branch::new();
+    branch.mine_many(40);
+    let fork = branch.fork_above(9);
+    for _ in 0..31 {
+        fork.mine(0, 1);
+    }
+    let names = ["good", "astray", "behind", "down", "better"];
+    let nodes = names.map(|name| Node::new(name, &branch));
+    nodes[1].move_to(&fork);
+    nodes[2].set(Habit::Behind(9));
+    nodes[3].set(Habit::Status(503, None));
+    let chain = over(&nodes.each_ref());
+    let probed = chain.probe_endpoints().await;
+    let failed: Vec<bool> = probed.iter().map(|(_, failure)| failure.is_some()).collect();
+    assert_eq!(failed, [false, false, false, true, false]);
+    let notes: Vec<String> =
+        probed.iter().map(|(view, _)| view.note().unwrap_or_default()).collect();
+    assert_eq!((notes[0].as_str(), notes[4].as_str()), ("", ""));
+    assert!(notes[1].contains("astray was wrong and is not asked"), "{}", notes[1]);
+    assert_eq!(notes[2], "behind trails the others, at block 31");
+    assert!(notes[3].contains("down is left alone for a while"), "{}", notes[3]);
+}

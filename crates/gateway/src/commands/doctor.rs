@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inspay_chain_evm::EvmChain;
 use inspay_ports::{Chain, Store};
 use inspay_primitives::{Clock as _, U256};
 use inspay_rates::RateKey;
@@ -13,7 +14,7 @@ use crate::{
     output::{self, Form},
     settings::{ChainSettings, Settings},
     system_clock::SystemClock,
-    wiring::{self, connect_chain, open_store},
+    wiring::{self, connect_evm, open_store},
 };
 
 /// Blocks that a follower may trail its node before it counts as behind.
@@ -86,7 +87,9 @@ async fn look_at_chain(
     findings: &mut Vec<Finding>,
 ) -> Outcome {
     let name = format!("chain {} ({})", chain.id, chain.name);
-    let port = connect_chain(chain)?;
+    let adapter = connect_evm(chain)?;
+    let port: Arc<dyn Chain> = Arc::clone(&adapter) as _;
+    look_at_endpoints(chain, &adapter, findings).await;
     let head = match port.head().await {
         Ok(head) => head.block.number,
         Err(error) => {
@@ -124,6 +127,17 @@ async fn look_at_chain(
         });
     }
     Ok(())
+}
+
+async fn look_at_endpoints(chain: &ChainSettings, adapter: &EvmChain, findings: &mut Vec<Finding>) {
+    for (view, failure) in adapter.probe_endpoints().await {
+        let what = format!("chain {} ({}): endpoint {}", chain.id, chain.name, view.host);
+        findings.push(match (failure, view.note()) {
+            (Some(kind), _) => Finding::bad(what, kind.to_string()),
+            (None, Some(note)) => Finding::bad(what, note),
+            (None, None) => Finding::good(what, format!("at block {}", view.head)),
+        });
+    }
 }
 
 async fn look_at_token(

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use inspay_api::{
     ApiParts, ChainStatus, ChainTroubleKind, PricingInputs, SaleAsset, SaleSettings, Timing,
 };
+use inspay_chain_evm::{EndpointView, EvmChain};
 use inspay_ledger::Operation;
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{Chain, Store};
@@ -22,7 +23,7 @@ use inspay_watcher::{FollowSettings, FollowStatus, FollowedAsset, Follower, chec
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{GatewayPricing, connect_chain, rate_book};
+use super::{GatewayPricing, connect_evm, rate_book};
 use crate::{
     exit::{Failure, FailureKind, Outcome},
     settings::{ChainSettings, Settings},
@@ -103,6 +104,7 @@ struct Starting<'a> {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     cancel: CancellationToken,
+    adapters: BTreeMap<ChainId, Arc<EvmChain>>,
     chains: BTreeMap<ChainId, Arc<dyn Chain>>,
     followers: BTreeMap<ChainId, watch::Receiver<FollowStatus>>,
     applied: BTreeMap<ChainId, watch::Receiver<u64>>,
@@ -119,16 +121,21 @@ pub(crate) async fn start(
     cancel: CancellationToken,
 ) -> Outcome<Running> {
     let metrics = telemetry::start_metrics()?;
-    let chains = settings
+    let adapters = settings
         .chains
         .iter()
-        .map(|chain| Ok((chain.id, connect_chain(chain)?)))
+        .map(|chain| Ok((chain.id, connect_evm(chain)?)))
         .collect::<Outcome<BTreeMap<_, _>>>()?;
+    let chains = adapters
+        .iter()
+        .map(|(chain_id, adapter)| (*chain_id, Arc::clone(adapter) as Arc<dyn Chain>))
+        .collect();
     let mut starting = Starting {
         settings,
         store,
         clock: Arc::new(SystemClock),
         cancel,
+        adapters,
         chains,
         followers: BTreeMap::new(),
         applied: BTreeMap::new(),
@@ -301,24 +308,30 @@ impl Starting<'_> {
     }
 
     fn chain_statuses(&self) -> inspay_api::ChainStatuses {
-        let followers = self.followers.clone();
+        let (followers, adapters) = (self.followers.clone(), self.adapters.clone());
+        let notes = move |chain_id: &ChainId| {
+            let views = adapters.get(chain_id).map(|adapter| adapter.endpoints());
+            views.iter().flatten().filter_map(EndpointView::note).collect()
+        };
         Arc::new(move || {
             followers
                 .iter()
-                .map(|(chain_id, status)| chain_status(*chain_id, &status.borrow()))
+                .map(|(chain_id, status)| {
+                    chain_status(*chain_id, &status.borrow(), notes(chain_id))
+                })
                 .collect()
         })
     }
 }
 
-fn chain_status(chain_id: ChainId, status: &FollowStatus) -> ChainStatus {
+fn chain_status(chain_id: ChainId, status: &FollowStatus, notes: Vec<String>) -> ChainStatus {
     let view = status.tip.map(|head| ChainView {
         head,
         safe_number: status.tags.safe_number,
         finalized_number: status.tags.finalized_number,
         audited_to: status.audited_to,
     });
-    ChainStatus { chain_id, view, trouble: trouble(status) }
+    ChainStatus { chain_id, view, trouble: trouble(status), notes }
 }
 
 /// What keeps a follower from being relied on, worst first.
