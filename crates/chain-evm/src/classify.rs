@@ -14,7 +14,9 @@ const RATE: &[&str] = &[
     "ratelimit",
     "request rate",
     "rate exceeded",
-    "too many requests",
+    "too many request",
+    "throughput limit",
+    "slow down",
     "too many connections",
     "request limit",
     "requests per",
@@ -35,6 +37,8 @@ const NOT_YET: &[&str] = &[
     "unknown block",
     "block not found",
     "header not found",
+    "header for hash not found",
+    "indexing is in progress",
     "resource not found",
     "could not find block",
     "block could not be found",
@@ -118,6 +122,9 @@ const REVERT: &[&str] = &[
 const OVERLOAD: &[&str] = &[
     "internal error",
     "server error",
+    "cannot fulfill",
+    "cannot fulfil ",
+    "unable to perform request",
     "temporarily",
     "unavailable",
     "overloaded",
@@ -170,7 +177,7 @@ pub(crate) fn classify(method: &str, code: i64, message: &str) -> ChainErrorKind
     if code == METHOD_NOT_FOUND {
         return ChainErrorKind::Refused(shown);
     }
-    if holds_any(&text, RATE) || code == 429 {
+    if holds_any(&text, RATE) {
         return ChainErrorKind::RateLimited(shown);
     }
     if executes && (code == 3 || holds_any(&text, REVERT)) {
@@ -183,7 +190,7 @@ pub(crate) fn classify(method: &str, code: i64, message: &str) -> ChainErrorKind
         // What takes too long for one range may be quick for half of it.
         return too_large();
     }
-    if text.contains("limit exceeded") {
+    if text.contains("limit exceeded") || code == 429 {
         return ChainErrorKind::RateLimited(shown);
     }
     if holds_any(&text, TIMEOUT) || holds_any(&text, OVERLOAD) {
@@ -267,6 +274,7 @@ mod tests {
 
     const LOGS: &str = "eth_getLogs";
     const CALL: &str = "eth_call";
+    const RECEIPTS: &str = "eth_getBlockReceipts";
     const BLOCK: &str = "eth_getBlockByNumber";
 
     #[test]
@@ -330,12 +338,44 @@ mod tests {
             (-32603, "block range is too wide (maximum 1024)", "range 1024"),
             (-32000, "block range greater than 20000 max", "range 20000"),
             (-32008, "Response is too big", "range"),
+            // Ankr, dRPC, llamarpc, BlastAPI, QuickNode, Chainstack, Kaia, in other words.
+            (-32062, "Block range is too large", "range"),
+            (
+                30,
+                "Request timeout on the free tier, please upgrade your tier to the paid one",
+                "range",
+            ),
+            (-32602, "range is too large, max is 1k blocks", "range 1000"),
+            (-32600, "Exceeded maximum block range: 5000", "range 5000"),
+            (
+                -32602,
+                "eth_getLogs and eth_newFilter are limited to a 10,000 blocks range",
+                "range 10000",
+            ),
+            (
+                -32000,
+                "Block range limit exceeded. See more details at https://docs.chainstack.com/docs/limits",
+                "range",
+            ),
+            (-32000, "log filter block range too wide", "range"),
+            // Nethermind, Besu, erigon, geth, reth, in other words.
+            (-32005, "Too many logs requested. Max logs per response is 20000.", "range"),
+            (-32005, "Requested range exceeds maximum RPC range limit", "range"),
+            (-32000, "query block range exceeds server limit, narrow your filter", "range"),
+            (-32016, "eth_getLogs request was canceled due to enabled timeout.", "range"),
+            (-32602, "block range exceeds 10000", "range 10000"),
+            (-32602, "query exceeds max block range 100000", "range 100000"),
+            // The same words whatever the code.
+            (-32000, "query returned more than 10000 results", "range"),
+            (-32602, "query returned more than 10000 results", "range"),
+            (429, "query returned more than 10000 results", "range"),
             // Known by its code alone.
             (-32005, "sorry", "range"),
         ];
-        for (code, message, expected) in cases {
-            assert_eq!(named(&classify(LOGS, *code, message)), *expected, "{message}");
-        }
+        let told = cases.iter().map(|(code, message, _)| named(&classify(LOGS, *code, message)));
+        let wrong: Vec<_> =
+            cases.iter().zip(told).filter(|((.., expected), told)| told != expected).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
@@ -353,12 +393,28 @@ mod tests {
             (-32029, "Too Many Requests"),
             (-32016, "over rate limit"),
             (-32001, "Exceeded the quota usage"),
+            (-32005, "Too Many Requests"),
+            (-32003, "daily request limit reached - upgrade your account"),
+            (
+                429,
+                "Monthly capacity limit exceeded. Visit the dashboard to upgrade your scaling policy.",
+            ),
+            (15, "too many request, more than 110 requests per second"),
+            (-32005, "rate limited, please slow down"),
+            (-32016, "rate limit exceeded"),
+            (-32097, "Rate limit reached, try again later or use a key of your own"),
+            (-32000, "You have reached maximum request limit."),
+            (-32000, "Request rate limited"),
+            (-32000, "throughput limit reached"),
+            (1015, "error code: 1015, you are being rate limited"),
         ];
-        for (code, message) in cases {
-            for method in [LOGS, CALL, BLOCK] {
-                assert_eq!(named(&classify(method, *code, message)), "rate", "{method} {message}");
-            }
-        }
+        let is_rate = |(code, message): &&(i64, &str)| {
+            [LOGS, CALL, BLOCK]
+                .iter()
+                .all(|method| named(&classify(method, *code, message)) == "rate")
+        };
+        let wrong: Vec<_> = cases.iter().filter(|case| !is_rate(case)).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
         assert_eq!(named(&classify(BLOCK, -32005, "limit exceeded")), "rate");
     }
 
@@ -389,6 +445,11 @@ mod tests {
             (BLOCK, -32001, "block not found: 0x12", "not yet"),
             (BLOCK, -32000, "cannot query unfinalized data", "not yet"),
             (BLOCK, -39001, "Unknown block", "not yet"),
+            (CALL, -32000, "header for hash not found", "not yet"),
+            (LOGS, 4444, "pruned history unavailable", "not yet"),
+            (CALL, -32002, "historical state 0x12 is not available", "not yet"),
+            (RECEIPTS, -32000, "receipts not available for block 18", "not yet"),
+            (RECEIPTS, -32000, "transaction indexing is in progress", "not yet"),
             // Contracts that refuse.
             (CALL, 3, "execution reverted: BEP20: transfer amount exceeds balance", "reverted"),
             (CALL, -32000, "execution reverted", "reverted"),
@@ -400,16 +461,29 @@ mod tests {
             (BLOCK, -32011, "no backend is currently healthy to serve traffic", "unreachable"),
             (BLOCK, -32000, "context deadline exceeded", "unreachable"),
             (BLOCK, -32603, "", "unreachable"),
+            (BLOCK, 19, "Temporary internal error. Please retry, trace-id: 12", "unreachable"),
+            (BLOCK, -32046, "Cannot fulfill request", "unreachable"),
+            (BLOCK, -32603, "Unable to perform request", "unreachable"),
             // Ours to mend.
             (BLOCK, -32601, "the method eth_x does not exist/is not available", "refused"),
             (BLOCK, -32601, "Method not found", "refused"),
             (BLOCK, -32602, "invalid argument 0: hex string without 0x prefix", "refused"),
             (BLOCK, -32600, "Invalid request", "refused"),
             (BLOCK, -32000, "Unauthorized", "refused"),
+            (
+                LOGS,
+                -32701,
+                "Please specify an address in your request or, to remove restrictions, order a dedicated full node",
+                "refused",
+            ),
+            (BLOCK, -32052, "API key is not allowed to access blockchain", "refused"),
+            (LOGS, -32602, "exceed max addresses", "refused"),
         ];
-        for (method, code, message, expected) in cases {
-            assert_eq!(named(&classify(method, *code, message)), *expected, "{message}");
-        }
+        let told =
+            cases.iter().map(|(method, code, message, _)| named(&classify(method, *code, message)));
+        let wrong: Vec<_> =
+            cases.iter().zip(told).filter(|((.., expected), told)| told != expected).collect();
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
