@@ -134,7 +134,7 @@ async fn an_unknown_chain_has_no_view() {
     assert_eq!(
         ready["chains"][0],
         json!({
-            "chain_id": 1, "head": null, "finalized": null, "audited_to": null,
+            "chain_id": 1, "head": null, "finalized": null, "audited_to": null, "notes": [],
         })
     );
 }
