@@ -23,6 +23,7 @@ impl From<StoreError> for Problem {
                 "Another order has this quote. Ask for a new one.",
             ),
             StoreErrorKind::CursorMoved
+            | StoreErrorKind::Fenced
             | StoreErrorKind::SlotTaken
             | StoreErrorKind::NotFound(_)
             | StoreErrorKind::Exists(_)

@@ -88,6 +88,8 @@ pub struct ChainStatus {
     pub chain_id: ChainId,
     /// What has been applied, if anything.
     pub view: Option<ChainView>,
+    /// Who follows it, while this process stands by for it: that is no trouble.
+    pub standby: Option<String>,
     /// What is wrong with it, for people.
     pub trouble: Option<(ChainTroubleKind, String)>,
     /// What people should know although it does not keep the chain from being followed.

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod exit;
 mod output;
+mod process_name;
 mod settings;
 mod system_clock;
 mod telemetry;

@@ -1,14 +1,17 @@
 //! The queue, the batches and the answers.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 
-use inspay_ledger::{BatchRows, LedgerState, Operation, Outcome, SettlementRules, apply, touches};
+use inspay_ledger::{
+    BatchRows, LedgerState, Operation, Outcome, SettlementRules, Touches, apply, touches,
+};
 use inspay_ports::{BooksStore, StoreError};
-use inspay_primitives::{Clock, Timestamp};
+use inspay_primitives::{Clock, Fence, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How much may queue up and how much goes into one commit.
@@ -53,6 +56,7 @@ type Answer = Result<Vec<Outcome>, WriteError>;
 
 #[derive(Debug)]
 struct Request {
+    fence: Option<Fence>,
     operations: Vec<Operation>,
     answer: oneshot::Sender<Answer>,
 }
@@ -84,11 +88,21 @@ impl LedgerWriter {
     ///
     /// Safe to repeat: the same operations again give the outcomes of the first time.
     pub async fn write(&self, operations: Vec<Operation>) -> Answer {
+        self.enqueue(None, operations).await
+    }
+
+    /// As [`Self::write`], if the holding of a chain's lease that the operations were decided under holds at the commit.
+    pub async fn write_fenced(&self, fence: Fence, operations: Vec<Operation>) -> Answer {
+        self.enqueue(Some(fence), operations).await
+    }
+
+    async fn enqueue(&self, fence: Option<Fence>, operations: Vec<Operation>) -> Answer {
         if operations.is_empty() {
             return Ok(Vec::new());
         }
         let (answer, answered) = oneshot::channel();
-        self.queue.send(Request { operations, answer }).await.map_err(|_| WriteError::Stopped)?;
+        let request = Request { fence, operations, answer };
+        self.queue.send(request).await.map_err(|_| WriteError::Stopped)?;
         answered.await.map_err(|_| WriteError::Stopped)?
     }
 
@@ -130,18 +144,20 @@ impl WriterTask {
     /// tried alone, so that one poisoned row cannot hold up the others.
     async fn commit(&self, batch: Vec<Request>) {
         let (requests, answers): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|request| (request.operations, request.answer)).unzip();
-        match self.transact(requests.concat()).await {
+            batch.into_iter().map(|it| ((it.fence, it.operations), it.answer)).unzip();
+        let fences = requests.iter().filter_map(|(fence, _)| *fence).collect();
+        let operations = requests.iter().flat_map(|(_, operations)| operations).cloned().collect();
+        match self.transact(fences, operations).await {
             Ok(mut outcomes) => {
-                for (operations, answer) in requests.iter().zip(answers) {
+                for ((_, operations), answer) in requests.iter().zip(answers) {
                     let rest = outcomes.split_off(operations.len().min(outcomes.len()));
                     send(answer, Ok(std::mem::replace(&mut outcomes, rest)));
                 }
             }
             Err(error) if !error.is_transient() && requests.len() > 1 => {
                 tracing::warn!(error = %error.kind, "a batch was refused; its requests are tried one by one");
-                for (operations, answer) in requests.into_iter().zip(answers) {
-                    let alone = self.transact(operations).await;
+                for ((fence, operations), answer) in requests.into_iter().zip(answers) {
+                    let alone = self.transact(fence.into_iter().collect(), operations).await;
                     send(answer, alone.map_err(|error| WriteError::Store(Arc::new(error))));
                 }
             }
@@ -154,11 +170,15 @@ impl WriterTask {
         }
     }
 
-    async fn transact(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, StoreError> {
+    async fn transact(
+        &self,
+        fences: BTreeSet<Fence>,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let started = Instant::now();
         let count = operations.len();
         let decided = Arc::new(Mutex::new((Vec::new(), false)));
-        let touched = touches(&operations);
+        let touched = Touches { fences, ..touches(&operations) };
         let decide = decision(operations, self.rules, self.clock.now(), Arc::clone(&decided));
         self.store.transact(touched, decide).await?;
         let (outcomes, wrote) =

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, Credits, LotId, Order, OrderId, OrderProgress, Reference, Timestamp,
-    Transfer, TransferId, U256, Usd,
+    AccountId, AssetId, B256, Credits, Fence, LotId, Order, OrderId, OrderProgress, Reference,
+    Timestamp, Transfer, TransferId, U256, Usd,
 };
 
 use crate::{
@@ -186,6 +186,9 @@ pub struct Touches {
     pub orders: BTreeSet<OrderId>,
     /// Lots named by operations.
     pub lots: BTreeSet<LotId>,
+    /// What the operations were decided under: a store refuses the batch, whole, unless every one of these holdings is
+    /// the present one of its chain, has not run out, and has found the stored window on the chain.
+    pub fences: BTreeSet<Fence>,
 }
 
 /// The part of the books that a batch needs.

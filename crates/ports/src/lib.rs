@@ -6,6 +6,7 @@
 //! Never decides anything: rules live in the pure crates below, drivers in the crates above.
 
 mod chain;
+mod lease;
 mod rates;
 mod records;
 mod store;
@@ -20,6 +21,7 @@ pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
     RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
 };
+pub use lease::{FollowedCursor, LeaseClaim, LeaseRecord, LeaseStore};
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};
 pub use records::{
     AccountSummary, ApiKeyRecord, AppliedBlock, AttributionProbe, BlocksCommit, ChainTags,

@@ -2,8 +2,8 @@
 
 use inspay_ledger::{BookAccount, EntryKind, Settlement, Side, Unit};
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, OrderId, OrderTerms, QuoteId,
-    Reference, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, FencingNumber, OrderId,
+    OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
 };
 
 use crate::Proof;
@@ -59,6 +59,8 @@ pub struct AppliedBlock {
 /// One commit of the follower near the head: an optional change of branch, and new blocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlocksCommit {
+    /// The holding of the chain's lease under which this was read.
+    pub fencing: FencingNumber,
     /// The revision of the cursor that this builds on; `None` for the first commit of a chain.
     pub expected_revision: Option<i64>,
     /// The canonical blocks that leave the chain, newest first.
@@ -84,6 +86,8 @@ impl BlocksCommit {
 /// One commit of catch-up: a span of finalized blocks with what their ranges brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeCommit {
+    /// The holding of the chain's lease under which this was read.
+    pub fencing: FencingNumber,
     /// The revision of the cursor that this builds on; `None` for the first commit of a chain.
     pub expected_revision: Option<i64>,
     /// Transfers in chain order.

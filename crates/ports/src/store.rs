@@ -15,9 +15,9 @@ use inspay_quoting::RateSample;
 
 use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CursorRecord, HistoryLine,
-    IdempotencyClaim, LawViolation, NewOrder, OrderFilter, Page, RangeCommit, StoreError,
-    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
-    WindowBlock,
+    IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit,
+    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -40,7 +40,8 @@ pub trait FollowStore: Send + Sync + std::fmt::Debug {
     ///
     /// A transfer that still stands in another block is moved: its observation there is no longer canonical.
     ///
-    /// Fails with `CursorMoved`, changing nothing, unless the cursor is at `expected_revision`. Refused,
+    /// Fails with `Fenced`, changing nothing, unless the chain's lease is held under the commit's number or was never
+    /// held by anybody; with `CursorMoved` unless the cursor is at `expected_revision`. Refused,
     /// changing nothing: a second canonical block at one height, a transfer of another chain, and one transfer
     /// given twice in a commit, unless it is the same to the last field.
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError>;
@@ -135,7 +136,8 @@ pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
 #[async_trait]
 pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Locks the head, loads what `touches` names in a fixed number of round trips, calls `decide` once, writes
-    /// its rows in bulk, commits once. Transfers are locked against the follower. Nothing is written if the rows are empty.
+    /// its rows in bulk, commits once. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of
+    /// `touches` holds, and goes on to hold until the commit. Transfers are locked against the follower. Nothing is written if the rows are empty.
     ///
     /// Rows that break a constraint are refused whole, with an error that is not transient. The constraints: one row
     /// per operation key, entry number, event number, account and unit, lot; one settlement and one reversal per transfer
@@ -278,6 +280,6 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 }
 
 /// Everything a gateway keeps.
-pub trait Store: FollowStore + SaleStore + BooksStore + ReadStore {}
+pub trait Store: FollowStore + LeaseStore + SaleStore + BooksStore + ReadStore {}
 
-impl<T: FollowStore + SaleStore + BooksStore + ReadStore> Store for T {}
+impl<T: FollowStore + LeaseStore + SaleStore + BooksStore + ReadStore> Store for T {}

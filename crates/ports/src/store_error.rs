@@ -23,6 +23,10 @@ pub enum StoreErrorKind {
     /// The cursor is not where the caller believes it is: nothing was written.
     #[error("the cursor has moved since it was read")]
     CursorMoved,
+    /// The lease under which this was decided is held under another number, has run out, or its holder has not found
+    /// the stored window on the chain: nothing was written.
+    #[error("the lease is no longer held under that number")]
+    Fenced,
     /// A quote is accepted by at most one order.
     #[error("the quote is already used by an order")]
     QuoteUsed,
@@ -59,6 +63,7 @@ impl StoreError {
         match self.kind {
             StoreErrorKind::Unreachable(_) | StoreErrorKind::Contended(_) => true,
             StoreErrorKind::CursorMoved
+            | StoreErrorKind::Fenced
             | StoreErrorKind::QuoteUsed
             | StoreErrorKind::SlotTaken
             | StoreErrorKind::NotFound(_)

@@ -2,12 +2,17 @@
 
 use async_trait::async_trait;
 use inspay_ledger::{Operation, Outcome};
+use inspay_primitives::Fence;
 
 /// Writes operations in one commit and answers each, in order. Safe to repeat.
 #[async_trait]
 pub trait Books: Send + Sync + std::fmt::Debug {
-    /// Writes them.
-    async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, BooksError>;
+    /// Writes them, if the holding that they were decided under is still the one to go by when they are committed.
+    async fn write(
+        &self,
+        fence: Fence,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Outcome>, BooksError>;
 }
 
 /// Why the books were not written.

@@ -10,9 +10,11 @@ use std::{
 };
 
 use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
-use inspay_ports::{AttributionProbe, Chain, ChainError, CursorRecord, Store, StoreError};
+use inspay_ports::{
+    AttributionProbe, Chain, ChainError, CursorRecord, FollowedCursor, Store, StoreError,
+};
 use inspay_primitives::{
-    AssetId, B256, ChainView, Clock, Direction, Reference, Standing, Timestamp, TransferId,
+    AssetId, B256, ChainView, Clock, Direction, Fence, Reference, Standing, Timestamp, TransferId,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -127,11 +129,26 @@ pub struct SettlementWorker {
     ahead: Mutex<Option<Batch>>,
 }
 
+/// Where the chain stands, and what everything decided by it is fenced by.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    cursor: CursorRecord,
+    fence: Fence,
+}
+
+impl Work {
+    fn of(followed: FollowedCursor) -> Option<Self> {
+        followed.fence().map(|fence| Self { cursor: followed.cursor, fence })
+    }
+}
+
 /// Settlements of one commit.
 #[derive(Debug)]
 struct Batch {
     /// The epoch of the chain that they were planned for: a change of branch makes another one.
     epoch: i64,
+    /// The holding of the chain's lease that they were planned under.
+    fence: Fence,
     /// Whether there may be more behind it.
     is_whole: bool,
     /// Block and log of the last transfer that was looked at.
@@ -199,29 +216,32 @@ impl SettlementWorker {
         let chain_id = self.work.chain.chain_id();
         let batch_transfers = self.settings.batch_transfers;
         // A buyer waits: what is likely to be needed is read at once.
-        let (cursor, to_reverse, waiting) = tokio::try_join!(
-            self.store.cursor(chain_id),
+        let (followed, to_reverse, waiting) = tokio::try_join!(
+            self.store.followed(chain_id),
             self.store.transfers_to_reverse(chain_id, batch_transfers),
             self.waiting(),
         )?;
-        let Some(cursor) = cursor else { return Ok(report) };
-        self.reverse(&to_reverse, &mut report).await?;
+        // What is stored may have left the chain while nobody followed it: nothing is decided before whoever follows
+        // it now, in whatever process, has found it there.
+        let Some(work) = followed.and_then(Work::of) else { return Ok(report) };
+        self.reverse(&work, &to_reverse, &mut report).await?;
         // What is taken back may be among what waits, as it was before.
         let waiting = waiting.filter(|_| to_reverse.is_empty());
-        self.settle(&cursor, waiting, &mut report).await?;
+        self.settle(&work, waiting, &mut report).await?;
         // While whole batches are waiting, payments come first: an order with older ones pending may not be
         // closed anyway.
         let is_saturated = u32::try_from(report.settled)
             .is_ok_and(|settled| settled >= self.settings.batch_transfers);
         if !is_saturated {
-            self.close_orders(&cursor, &mut report).await?;
-            self.keep_house(&cursor, &mut report).await?;
+            self.close_orders(&work, &mut report).await?;
+            self.keep_house(&work, &mut report).await?;
         }
         Ok(report)
     }
 
     async fn reverse(
         &self,
+        work: &Work,
         records: &[TransferRecord],
         report: &mut StepReport,
     ) -> Result<(), SettleError> {
@@ -232,7 +252,7 @@ impl SettlementWorker {
                 Operation::from(Act::Reverse { transfer, generation: record.generation })
             })
             .collect();
-        report.reversed = self.write(operations, report).await?;
+        report.reversed = self.write(work.fence, operations, report).await?;
         metrics::counter!("inspay_transfers_reversed_total").increment(count(report.reversed));
         Ok(())
     }
@@ -250,21 +270,22 @@ impl SettlementWorker {
     /// Writes the oldest batch; while it is written, the one behind it is read and planned.
     async fn settle(
         &self,
-        cursor: &CursorRecord,
+        work: &Work,
         waiting: Option<Vec<TransferRecord>>,
         report: &mut StepReport,
     ) -> Result<(), SettleError> {
-        let batch = match self.take_ahead(cursor) {
+        let batch = match self.take_ahead(work) {
             Some(batch) => batch,
-            None => self.plan_batch(cursor, None, waiting).await?,
+            None => self.plan_batch(work, None, waiting).await?,
         };
         let behind = async {
             match batch.last.filter(|_| batch.is_whole) {
-                Some(last) => self.plan_batch(cursor, Some(last), None).await.map(Some),
+                Some(last) => self.plan_batch(work, Some(last), None).await.map(Some),
                 None => Ok(None),
             }
         };
-        let (written, behind) = tokio::join!(self.write(batch.operations, report), behind);
+        let (written, behind) =
+            tokio::join!(self.write(work.fence, batch.operations, report), behind);
         report.settled = written?;
         metrics::counter!("inspay_transfers_settled_total").increment(count(report.settled));
         // After a refusal the facts are others than were planned with.
@@ -274,20 +295,24 @@ impl SettlementWorker {
     }
 
     /// What was planned ahead, if there is something in it and the chain is still the one that it was planned for.
-    fn take_ahead(&self, cursor: &CursorRecord) -> Option<Batch> {
+    fn take_ahead(&self, work: &Work) -> Option<Batch> {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
-        ahead.filter(|batch| batch.epoch == cursor.epoch && !batch.operations.is_empty())
+        ahead.filter(|batch| {
+            (batch.epoch, batch.fence) == (work.cursor.epoch, work.fence)
+                && !batch.operations.is_empty()
+        })
     }
 
     async fn plan_batch(
         &self,
-        cursor: &CursorRecord,
+        work: &Work,
         after: Option<(u64, u32)>,
         waiting: Option<Vec<TransferRecord>>,
     ) -> Result<Batch, SettleError> {
-        let records = self.confirmed(cursor, after, waiting).await?;
+        let records = self.confirmed(&work.cursor, after, waiting).await?;
         let mut batch = Batch {
-            epoch: cursor.epoch,
+            epoch: work.cursor.epoch,
+            fence: work.fence,
             is_whole: u32::try_from(records.len()).unwrap_or(u32::MAX)
                 >= self.settings.batch_transfers,
             last: records
@@ -443,30 +468,24 @@ impl SettlementWorker {
         Ok(references)
     }
 
-    async fn close_orders(
-        &self,
-        cursor: &CursorRecord,
-        report: &mut StepReport,
-    ) -> Result<(), SettleError> {
+    async fn close_orders(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
         let chain_id = self.work.chain.chain_id();
         // A transfer that came in time but is not deep enough yet keeps its order open.
         let unsettled = self.store.oldest_unsettled_time(chain_id).await?;
-        let chain_time = unsettled.map_or(cursor.tip.time, |time| time.min(cursor.tip.time));
+        let tip_time = work.cursor.tip.time;
+        let chain_time = unsettled.map_or(tip_time, |time| time.min(tip_time));
         let due =
             self.store.orders_to_close(chain_id, chain_time, self.settings.batch_upkeep).await?;
         let operations = due
             .into_iter()
             .map(|order| Operation::from(Act::CloseOrder { order, chain_time }))
             .collect();
-        report.closed = self.write(operations, report).await?;
+        report.closed = self.write(work.fence, operations, report).await?;
         Ok(())
     }
 
-    async fn keep_house(
-        &self,
-        cursor: &CursorRecord,
-        report: &mut StepReport,
-    ) -> Result<(), SettleError> {
+    async fn keep_house(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
+        let cursor = &work.cursor;
         let quarantined_before = cursor
             .tip
             .time
@@ -484,12 +503,13 @@ impl SettlementWorker {
             self.store.lots_to_expire(self.clock.now(), self.settings.batch_upkeep).await?;
         let operations =
             lapsed.into_iter().map(|lot| Operation::from(Act::ExpireLot { lot })).collect();
-        report.expired = self.write(operations, report).await?;
+        report.expired = self.write(work.fence, operations, report).await?;
         Ok(())
     }
 
     async fn write(
         &self,
+        fence: Fence,
         operations: Vec<Operation>,
         report: &mut StepReport,
     ) -> Result<usize, SettleError> {
@@ -497,7 +517,7 @@ impl SettlementWorker {
             return Ok(0);
         }
         let mut applied: usize = 0;
-        for outcome in self.books.write(operations).await? {
+        for outcome in self.books.write(fence, operations).await? {
             match outcome {
                 Outcome::Applied { .. } => applied = applied.saturating_add(1),
                 Outcome::AlreadyApplied { .. } => {}

@@ -14,7 +14,7 @@ use inspay_ports::{
     ReadStore as _, SaleStore as _,
     contract::{samples, teller::settle_for},
 };
-use inspay_primitives::{OrderTerms, Transfer, U256};
+use inspay_primitives::{FencingNumber, OrderTerms, Transfer, U256};
 use inspay_store_postgres::{PostgresStore, cluster::Cluster};
 
 /// Transfers in one commit of catch-up.
@@ -57,7 +57,12 @@ async fn catch_up(store: &PostgresStore, transfers: &[Transfer]) -> Outcome {
             epoch: 0,
             revision,
         };
-        let commit = RangeCommit { expected_revision, transfers: part.to_vec(), cursor };
+        let commit = RangeCommit {
+            fencing: FencingNumber::UNLEASED,
+            expected_revision,
+            transfers: part.to_vec(),
+            cursor,
+        };
         store.commit_range(commit).await?;
         expected_revision = Some(revision);
     }

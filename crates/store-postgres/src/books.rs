@@ -3,6 +3,8 @@
 //! The head's row is locked before anything is read, so writers come one after another; transfers are
 //! locked next, in the order of their ids, so that the follower cannot flip them meanwhile.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use inspay_ledger::{Touches, TransferRecord};
 use inspay_ports::{AttributionProbe, BooksStore, Decide, StoreError};
@@ -98,7 +100,7 @@ const FREE_SLOTS: &str = concat!(
 impl BooksStore for PostgresStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
         let mut session = self.begin_keyed("write the books").await?;
-        let head = lock_head(&mut session).await?;
+        let head = lock_head(&mut session, &touches.fences).await?;
         let mut state = load(&mut session, head, &touches).await?;
         let rows = decide(&mut state);
         if rows.is_empty() {
@@ -252,7 +254,7 @@ impl BooksStore for PostgresStore {
             return Ok(0);
         }
         let mut session = self.begin_paged(single.act).await?;
-        lock_head(&mut session).await?;
+        lock_head(&mut session, &BTreeSet::new()).await?;
         let free = sqlx::query(FREE_SLOTS).bind(found).bind(finalized).bind(before);
         let freed = session.run(free).await?;
         session.commit().await?;

@@ -11,26 +11,29 @@ use inspay_ports::{
     AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
     StoreError, StoreErrorKind, WindowBlock,
 };
-use inspay_primitives::{BlockRef, ChainId, Transfer, TransferId};
+use inspay_primitives::{BlockRef, ChainId, FencingNumber, Transfer, TransferId};
 
 use crate::{
     codec::{Fields, Read, all},
     columns::{TransferColumns, big, chain, height},
     copy::{Copy, Rows},
     error::{TRANSFER, wrong},
+    lease::present_holding,
     session::Session,
     store::PostgresStore,
 };
 
-/// Moves the cursor from the revision it must be at.
+/// Moves the cursor from the revision it must be at, under the holding that it must be held by.
 const MOVE_CURSOR: &str = "UPDATE cursor SET start_number = $3, tip_number = $4, tip_hash = $5, tip_time = $6, \
      safe_number = $7, finalized_number = $8, audited_to = $9, epoch = $10, revision = $11 \
-     WHERE chain_id = $1 AND revision = $2";
+     WHERE chain_id = $1 AND revision = $2 AND fencing = $12";
 
-/// The first cursor of a chain; the second bind keeps the numbering of [`MOVE_CURSOR`].
+/// The first cursor of a chain, under the present holding of its lease, which cannot change before the commit; the
+/// second bind keeps the numbering of [`MOVE_CURSOR`].
 const FIRST_CURSOR: &str = "INSERT INTO cursor (chain_id, start_number, tip_number, tip_hash, tip_time, \
-     safe_number, finalized_number, audited_to, epoch, revision) \
-     SELECT $1, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE $2::bigint IS NULL \
+     safe_number, finalized_number, audited_to, epoch, revision, fencing) \
+     SELECT $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 WHERE $2::bigint IS NULL AND $12 = COALESCE(\
+         (SELECT fencing FROM lease WHERE chain_id = $1 FOR KEY SHARE), 0) \
      ON CONFLICT (chain_id) DO NOTHING";
 
 /// Locks the transfers that a commit is about: those it brings and those of the blocks it takes away.
@@ -152,7 +155,7 @@ impl FollowStore for PostgresStore {
 
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
         let mut session = self.begin_keyed("commit blocks").await?;
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         let transfers: Vec<&Transfer> =
             commit.added.iter().flat_map(|block| &block.transfers).collect();
         let chain_id = commit.cursor.chain_id;
@@ -185,7 +188,7 @@ enum Known {
 impl PostgresStore {
     async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
         let mut session = self.begin_keyed("commit a range").await?;
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         let transfers: Vec<&Transfer> = commit.transfers.iter().collect();
         let CursorRecord { chain_id, tip, .. } = commit.cursor;
         match known {
@@ -202,7 +205,7 @@ impl PostgresStore {
     }
 }
 
-fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
+pub(crate) fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
     Ok(CursorRecord {
         chain_id: ChainId(fields.narrow("chain_id")?),
         start_number: fields.narrow("start_number")?,
@@ -224,6 +227,7 @@ fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
 async fn move_cursor(
     session: &mut Session,
     expected: Option<i64>,
+    fencing: FencingNumber,
     cursor: &CursorRecord,
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
@@ -239,11 +243,17 @@ async fn move_cursor(
         .bind(big("finalized block", cursor.tags.finalized_number).map_err(&wrong)?)
         .bind(big("audited block", cursor.audited_to).map_err(&wrong)?)
         .bind(cursor.epoch)
-        .bind(cursor.revision);
-    match session.run(query).await? {
-        0 => Err(wrong(StoreErrorKind::CursorMoved)),
-        _ => Ok(()),
+        .bind(cursor.revision)
+        .bind(fencing.0);
+    if session.run(query).await? > 0 {
+        return Ok(());
     }
+    let present = present_holding(session, cursor.chain_id).await?;
+    Err(wrong(if present == fencing {
+        StoreErrorKind::CursorMoved
+    } else {
+        StoreErrorKind::Fenced
+    }))
 }
 
 /// Each transfer once, in the order given. The same one twice at one place is one; at two places no chain

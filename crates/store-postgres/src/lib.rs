@@ -14,6 +14,7 @@ mod error;
 mod follow;
 mod idempotency;
 mod laws;
+mod lease;
 mod load;
 mod orders;
 mod rates;

@@ -7,17 +7,31 @@ use std::collections::BTreeSet;
 use inspay_ledger::OperationKey;
 use inspay_ledger::{Head, LedgerState, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
+use inspay_primitives::Fence;
 use sqlx::types::Uuid;
 
 use crate::{
     codec::{
         self, Fields, all, lot_columns, order_columns, transfer_columns, transfer_with_settlement,
     },
+    columns::chain,
     error::wrong,
+    lease::now_micros,
     session::Session,
 };
 
-const LOCK_HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at FROM ledger_head FOR UPDATE";
+/// The head, and whether each fence holds, in the order given. A holding that is looked at cannot be taken over or lose
+/// its check before the commit; it can be renewed.
+const LOCK_HEAD: &str = concat!(
+    "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at, ARRAY(\
+         SELECT COALESCE(held.holds, fence.fencing = 0) \
+         FROM UNNEST($1::bigint[], $2::bigint[]) WITH ORDINALITY AS fence(chain_id, fencing, place) \
+         LEFT JOIN LATERAL (SELECT l.fencing = fence.fencing AND l.checked AND l.expires_at > ",
+    now_micros!(),
+    " AS holds FROM lease l WHERE l.chain_id = fence.chain_id OFFSET 0 FOR KEY SHARE OF l) AS held ON TRUE \
+         ORDER BY fence.place) AS fences_hold \
+     FROM ledger_head FOR UPDATE OF ledger_head",
+);
 
 const OPERATIONS: &str =
     "SELECT key, fingerprint, entry_seq FROM operation WHERE key = ANY($1::text[])";
@@ -58,11 +72,27 @@ const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits::text AS de
          SELECT * FROM book_account \
          WHERE account = wanted.account AND unit = wanted.unit OFFSET 0) AS b";
 
-/// Locks the end of the journal until the session ends.
-pub(crate) async fn lock_head(session: &mut Session) -> Result<Head, StoreError> {
+/// Locks the end of the journal until the session ends, and refuses to go on unless every fence holds until then.
+pub(crate) async fn lock_head(
+    session: &mut Session,
+    fences: &BTreeSet<Fence>,
+) -> Result<Head, StoreError> {
     let wrong = wrong(session.act);
-    match session.rows(sqlx::query(LOCK_HEAD)).await?.as_slice() {
-        [row] => codec::head(row).map_err(&wrong),
+    let chains: Vec<i64> = fences
+        .iter()
+        .map(|fence| chain(fence.chain_id))
+        .collect::<Result<_, _>>()
+        .map_err(&wrong)?;
+    let numbers: Vec<i64> = fences.iter().map(|fence| fence.number.0).collect();
+    match session.rows(sqlx::query(LOCK_HEAD).bind(chains).bind(numbers)).await?.as_slice() {
+        [row] => {
+            let holds: Vec<bool> = Fields(row).get("fences_hold").map_err(&wrong)?;
+            if holds.len() == fences.len() && holds.iter().all(|holds| *holds) {
+                codec::head(row).map_err(&wrong)
+            } else {
+                Err(wrong(StoreErrorKind::Fenced))
+            }
+        }
         rows => {
             let why = format!("the ledger has {} heads", rows.len());
             Err(wrong(StoreErrorKind::Corrupt(why)))

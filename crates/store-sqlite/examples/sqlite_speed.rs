@@ -11,7 +11,7 @@ use inspay_ports::{
     BooksStore as _, ChainTags, CursorRecord, Decide, FollowStore as _, NewOrder, RangeCommit,
     ReadStore as _, SaleStore as _, contract::samples,
 };
-use inspay_primitives::{BlockRef, OrderTerms, Transfer, U256};
+use inspay_primitives::{BlockRef, FencingNumber, OrderTerms, Transfer, U256};
 use inspay_store_sqlite::{SqliteOptions, SqliteStore};
 
 fn block(number: u64) -> BlockRef {
@@ -66,7 +66,10 @@ async fn catch_up(store: &SqliteStore, count: u64, commit: u64) -> Result<(), Bo
             epoch: 0,
             revision: next,
         };
-        store.commit_range(RangeCommit { expected_revision: revision, transfers, cursor }).await?;
+        let fencing = FencingNumber::UNLEASED;
+        store
+            .commit_range(RangeCommit { fencing, expected_revision: revision, transfers, cursor })
+            .await?;
         (first, revision) = (first + commit, Some(next));
     }
     report("catch-up", count, start)

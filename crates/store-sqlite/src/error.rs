@@ -12,6 +12,9 @@ pub(crate) const TRANSFER: &str = "transfer";
 /// What moving a cursor from another revision than its own is refused with.
 const CURSOR_ELSEWHERE: &str = "NOT NULL constraint failed: cursor.revision";
 
+/// What moving a cursor under another holding than the present one is refused with.
+const HELD_BY_ANOTHER: &str = "NOT NULL constraint failed: cursor.fencing";
+
 /// Wraps a failure of the database with what was attempted.
 pub(crate) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::new(act, kind_of(error))
@@ -55,6 +58,7 @@ fn refused(refusal: &dyn DatabaseError) -> StoreErrorKind {
         // The file is damaged, or is no database.
         Some(11 | 26) => StoreErrorKind::Corrupt(said),
         Some(19) if refusal.message() == CURSOR_ELSEWHERE => StoreErrorKind::CursorMoved,
+        Some(19) if refusal.message() == HELD_BY_ANOTHER => StoreErrorKind::Fenced,
         Some(19) => match refusal.message().strip_prefix(TAKEN) {
             Some(key) => taken(key, said),
             None => StoreErrorKind::Refused(said),

@@ -9,7 +9,7 @@ use inspay_ports::{
     AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
     StoreError, StoreErrorKind, WindowBlock,
 };
-use inspay_primitives::{BlockRef, ChainId, Transfer, TransferId};
+use inspay_primitives::{BlockRef, ChainId, FencingNumber, Transfer, TransferId};
 
 use crate::{
     bulk::{Bulk, Row},
@@ -28,15 +28,20 @@ const CURSOR: &str = "SELECT chain_id, start_number, tip_number, tip_hash, tip_t
 const WINDOW: &str = "SELECT number, hash, block_time, proof FROM block \
      WHERE chain_id = ?1 AND canonical = 1 ORDER BY number";
 
-/// Moves the cursor from the revision it must be at. At another one its revision would be nothing, which the table
-/// refuses: the statements behind it do not run then.
+/// Moves the cursor from the revision it must be at, under the holding that it must be held by. At another revision its
+/// revision would be nothing, under another holding its fencing number, which the table refuses: the statements behind
+/// it do not run then.
 const MOVE_CURSOR: &str = "UPDATE cursor SET start_number = ?, tip_number = ?, tip_hash = ?, tip_time = ?, \
      safe_number = ?, finalized_number = ?, audited_to = ?, epoch = ?, \
-     revision = CASE WHEN revision = ? THEN ? END WHERE chain_id = ?";
+     fencing = CASE WHEN fencing = ? THEN fencing END, \
+     revision = CASE WHEN fencing <> ? OR revision = ? THEN ? END WHERE chain_id = ?";
 
-/// The first cursor of a chain.
+/// The first cursor of a chain, under the present holding of its lease; under another one its fencing number would be
+/// nothing.
 const FIRST_CURSOR: &str = "INSERT INTO cursor (start_number, tip_number, tip_hash, tip_time, \
-     safe_number, finalized_number, audited_to, epoch, revision, chain_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     safe_number, finalized_number, audited_to, epoch, fencing, revision, chain_id) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, CASE COALESCE((SELECT fencing FROM lease WHERE chain_id = ?), 0) \
+     WHEN ? THEN ? END, ?, ?)";
 
 const PRUNE_BLOCKS: &str = "DELETE FROM block WHERE chain_id = ? AND number < ?";
 
@@ -117,7 +122,7 @@ impl SqliteStore {
             }
             return session.commit().await;
         }
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         replace_transfers(&mut session, chain_id, &commit.orphaned, seen, known).await?;
         keep_left_out(&mut session, chain_id, &commit.read_again()).await?;
         record_blocks(&mut session, chain_id, &commit.added, commit.window_from).await?;
@@ -126,7 +131,7 @@ impl SqliteStore {
 
     async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
         let mut session = self.begin_relaxed("commit a range").await?;
-        move_cursor(&mut session, commit.expected_revision, &commit.cursor).await?;
+        move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         let CursorRecord { chain_id, tip, .. } = commit.cursor;
         let seen = distinct(chain_id, &commit.transfers).map_err(wrong(session.act))?;
         replace_transfers(&mut session, chain_id, &[], seen, known).await?;
@@ -139,7 +144,7 @@ impl SqliteStore {
     }
 }
 
-fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
+pub(crate) fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
     Ok(CursorRecord {
         chain_id: ChainId(fields.narrow("chain_id")?),
         start_number: fields.narrow("start_number")?,
@@ -161,10 +166,11 @@ fn cursor(fields: Fields<'_>) -> Read<CursorRecord> {
 async fn move_cursor(
     session: &mut Session,
     expected: Option<i64>,
+    fencing: FencingNumber,
     cursor: &CursorRecord,
 ) -> Result<(), StoreError> {
     let mut script = Script::default();
-    add_cursor(&mut script, expected, cursor).map_err(wrong(session.act))?;
+    add_cursor(&mut script, expected, fencing, cursor).map_err(wrong(session.act))?;
     let changed = session.script(script).await?;
     if changed.first() == Some(&1) {
         return Ok(());
@@ -176,6 +182,7 @@ async fn move_cursor(
 fn add_cursor(
     script: &mut Script,
     expected: Option<i64>,
+    fencing: FencingNumber,
     cursor: &CursorRecord,
 ) -> Result<(), StoreErrorKind> {
     let heights = [
@@ -196,9 +203,10 @@ fn add_cursor(
             row.put(height);
         }
         row.put(cursor.epoch);
-        if let Some(expected) = expected {
-            row.put(expected);
-        }
+        match expected {
+            Some(expected) => row.put(fencing.0).put(fencing.0).put(expected),
+            None => row.put(chain_number).put(fencing.0).put(fencing.0),
+        };
         row.put(cursor.revision).put(chain_number);
     });
     Ok(())
@@ -212,7 +220,7 @@ fn script(
     let chain_id = commit.cursor.chain_id;
     let chain_number = chain(chain_id)?;
     let mut script = Script::default();
-    add_cursor(&mut script, commit.expected_revision, &commit.cursor)?;
+    add_cursor(&mut script, commit.expected_revision, commit.fencing, &commit.cursor)?;
     add_new_transfers(&mut script, chain_id, seen)?;
     script.add(PRUNE_BLOCKS, |row| {
         row.put(chain_number).put(height(commit.window_from));

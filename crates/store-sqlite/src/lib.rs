@@ -12,6 +12,7 @@ mod error;
 mod follow;
 mod idempotency;
 mod laws;
+mod lease;
 mod load;
 mod orders;
 #[cfg(test)]

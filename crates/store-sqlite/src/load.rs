@@ -14,6 +14,7 @@ use crate::{
     codec::{self, Fields, Read, lot_columns, order_columns, settlement_columns, transfer_columns},
     columns::{hex_list, json_list},
     error::wrong,
+    lease::{BROKEN_FENCE, fence_list},
     script::Script,
     session::{Session, hot},
 };
@@ -87,6 +88,7 @@ async fn load_named(
     let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
     let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
     let lots = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
+    let fences = fence_list(&touches.fences).map_err(wrong(session.act))?;
     let mut script = Script::default();
     script.add(HEAD, |_| {});
     script.add(OPERATIONS, |row| {
@@ -101,7 +103,10 @@ async fn load_named(
     script.add(LOTS, |row| {
         row.put(json_list(lots)).put(orders).put(transfers);
     });
-    let (mut head, mut settled) = (None, Vec::new());
+    script.add(BROKEN_FENCE, |row| {
+        row.put(fences);
+    });
+    let (mut head, mut settled, mut is_fenced) = (None, Vec::new(), false);
     let take = |statement: usize, row: &SqliteRow| {
         match statement {
             0 => head = Some(codec::head(row)?),
@@ -114,11 +119,15 @@ async fn load_named(
                 state.transfers.insert(id, record);
             }
             3 => take_order(state, row)?,
-            _ => take_lot(state, row)?,
+            4 => take_lot(state, row)?,
+            _ => is_fenced = true,
         }
         Ok(())
     };
     session.read_script(script, take).await?;
+    if is_fenced {
+        return Err(wrong(session.act)(StoreErrorKind::Fenced));
+    }
     let no_head = || StoreErrorKind::Corrupt("the ledger has no head".to_owned());
     state.head = head.ok_or_else(no_head).map_err(wrong(session.act))?;
     Ok(settled)

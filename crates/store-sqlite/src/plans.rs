@@ -271,6 +271,6 @@ mod tests {
                 looks += 1;
             }
         }
-        assert_eq!(looks, 24);
+        assert_eq!(looks, 25);
     }
 }

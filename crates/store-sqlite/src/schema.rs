@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "chain", include_str!("../../../migrations/sqlite/0001_chain.sql")),
     (2, "sale", include_str!("../../../migrations/sqlite/0002_sale.sql")),
     (3, "books", include_str!("../../../migrations/sqlite/0003_books.sql")),
+    (4, "leases", include_str!("../../../migrations/sqlite/0004_leases.sql")),
     (6, "proof_by_two", include_str!("../../../migrations/sqlite/0006_proof_by_two.sql")),
 ];
 

@@ -39,6 +39,12 @@ pub enum FollowError {
 }
 
 impl FollowError {
+    /// Whether the chain's lease is held by somebody else now.
+    #[must_use]
+    pub const fn is_fenced(&self) -> bool {
+        matches!(self, Self::Store(StoreError { kind: StoreErrorKind::Fenced, .. }))
+    }
+
     /// Whether the same step may succeed when tried again without anybody changing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

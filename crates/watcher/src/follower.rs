@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use inspay_ports::{
-    Chain, ChainError, ChainErrorKind, ChainTags, Header, ProvenBlock, Store, WatchFilter,
+    Chain, ChainError, ChainErrorKind, ChainTags, Header, ProvenBlock, Store, StoreError,
+    WatchFilter,
 };
-use inspay_primitives::{BlockRef, Clock, Timestamp};
+use inspay_primitives::{BlockRef, Clock, Fence, FencingNumber, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     catch_up::CatchUp,
     error::{FollowError, is_unusable_answer},
     follow::{Fact, Follow, FollowRules, HaltReason, Idle, Next},
+    lease::LeaseHeld,
     meters,
     settings::FollowSettings,
     status::{FollowStatus, Stall},
@@ -71,7 +73,8 @@ impl Stepped {
     }
 }
 
-/// Follows one chain. One per chain writes to a database; a second one is refused by the cursor's revision.
+/// Follows one chain. One per chain writes to a database: the holder of the chain's lease; where followers without a
+/// lease meet, the cursor's revision refuses the second.
 #[derive(Debug)]
 pub struct Follower {
     pub(crate) chain: Arc<dyn Chain>,
@@ -83,6 +86,9 @@ pub struct Follower {
     pub(crate) catch_up: Option<CatchUp>,
     pub(crate) tags: TagsWatch,
     pub(crate) auditor: Auditor,
+    fencing: FencingNumber,
+    /// What the lease was last told of the stored window, since it is held.
+    told_checked: Option<bool>,
     is_loaded: bool,
     last_commit_at: Option<Timestamp>,
     status: watch::Sender<FollowStatus>,
@@ -101,7 +107,7 @@ impl Follower {
         let status = watch::Sender::new(FollowStatus::new(settings.chain_id));
         Self {
             filter: settings.filter(),
-            follow: Follow::restore(rules(&settings), None, &[]),
+            follow: Follow::restore(rules(&settings, FencingNumber::UNLEASED), None, &[]),
             chain,
             store,
             clock,
@@ -109,6 +115,8 @@ impl Follower {
             catch_up: None,
             tags: TagsWatch::default(),
             auditor: Auditor::default(),
+            fencing: FencingNumber::UNLEASED,
+            told_checked: None,
             is_loaded: false,
             last_commit_at: None,
             status,
@@ -132,7 +140,10 @@ impl Follower {
     ///
     /// After an error the next step goes on from what is stored.
     pub async fn step(&mut self) -> Result<Stepped, FollowError> {
-        let stepped = self.act().await;
+        let mut stepped = self.act().await;
+        if let Err(error) = self.tell_whether_checked(&stepped).await {
+            stepped = Err(error);
+        }
         if let Err(error) = &stepped {
             if matches!(error, FollowError::Store(_)) {
                 self.is_loaded = false;
@@ -144,6 +155,72 @@ impl Follower {
         }
         self.publish(&stepped);
         stepped
+    }
+
+    /// Says in the lease, when it changes, whether the stored window is on the chain. Only then is anything credited.
+    async fn tell_whether_checked(
+        &mut self,
+        stepped: &Result<Stepped, FollowError>,
+    ) -> Result<(), FollowError> {
+        let is_checked = match stepped {
+            Ok(Stepped::Halted(_)) => false,
+            Ok(
+                Stepped::Idle(_)
+                | Stepped::Applied { .. }
+                | Stepped::RangeApplied { .. }
+                | Stepped::Audited { .. }
+                | Stepped::AuditFailed(_),
+            ) => self.follow.is_checked(),
+            Err(_) => return Ok(()),
+        };
+        let is_told = self.told_checked.map_or(!is_checked, |told| told == is_checked);
+        if !self.is_leased() || is_told {
+            return Ok(());
+        }
+        let fence = Fence { chain_id: self.settings.chain_id, number: self.fencing };
+        self.store.mark_checked(fence, is_checked).await?;
+        self.told_checked = Some(is_checked);
+        self.wake_settlement();
+        Ok(())
+    }
+
+    /// Goes on under another holding of the chain's lease, from what is stored.
+    pub(crate) fn begin_holding(&mut self, number: FencingNumber) {
+        self.fencing = number;
+        self.told_checked = None;
+        self.is_loaded = false;
+        self.catch_up = None;
+        self.follow.look();
+        self.status.send_modify(|status| *status = FollowStatus::new(status.chain_id));
+    }
+
+    /// Whether it follows under a lease.
+    pub(crate) fn is_leased(&self) -> bool {
+        self.fencing != FencingNumber::UNLEASED
+    }
+
+    pub(crate) fn show_standby(&self, held: LeaseHeld) {
+        let shown =
+            FollowStatus { standby: Some(held), ..FollowStatus::new(self.settings.chain_id) };
+        self.show_if_new(shown);
+    }
+
+    pub(crate) fn show_failure(&self, error: StoreError) {
+        let before = self.status.borrow().clone();
+        let stalled = Some(Stall::of(&FollowError::Store(error)));
+        self.show_if_new(FollowStatus { stalled, ..before });
+    }
+
+    fn show_if_new(&self, status: FollowStatus) {
+        self.status.send_if_modified(|shown| {
+            let is_new = *shown != status;
+            *shown = status;
+            is_new
+        });
+    }
+
+    fn wake_settlement(&self) {
+        self.applied.send_modify(|commits| *commits = commits.wrapping_add(1));
     }
 
     async fn act(&mut self) -> Result<Stepped, FollowError> {
@@ -201,7 +278,7 @@ impl Follower {
             Some(_) => self.store.window(chain_id).await?,
             None => Vec::new(),
         };
-        self.follow = Follow::restore(rules(&self.settings), cursor, &window);
+        self.follow = Follow::restore(rules(&self.settings, self.fencing), cursor, &window);
         if self.auditor.found_difference() {
             self.follow.hold_audit();
         }
@@ -322,7 +399,7 @@ impl Follower {
         self.last_commit_at = Some(self.clock.now());
         let before = self.status.borrow().clone();
         self.show(before.stalled, before.halted);
-        self.applied.send_modify(|commits| *commits = commits.wrapping_add(1));
+        self.wake_settlement();
     }
 
     /// Whether all is applied that the last look has shown: then the next step can wait for a new head.
@@ -362,6 +439,7 @@ impl Follower {
         let applied = cursor.map_or(self.settings.start_number, |cursor| cursor.tip.number);
         let status = FollowStatus {
             chain_id: self.settings.chain_id,
+            standby: None,
             checked: self.follow.is_checked(),
             catching_up: self.catch_up.is_some(),
             tip: cursor.map(|cursor| cursor.tip),
@@ -374,17 +452,14 @@ impl Follower {
             last_commit_at: self.last_commit_at,
         };
         meters::standing(&status);
-        self.status.send_if_modified(|shown| {
-            let is_new = *shown != status;
-            *shown = status;
-            is_new
-        });
+        self.show_if_new(status);
     }
 }
 
-const fn rules(settings: &FollowSettings) -> FollowRules {
+const fn rules(settings: &FollowSettings, fencing: FencingNumber) -> FollowRules {
     FollowRules {
         chain_id: settings.chain_id,
+        fencing,
         start_number: settings.start_number,
         finality_depth: settings.finality_depth,
         batch_blocks: settings.batch_blocks,

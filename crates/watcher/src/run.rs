@@ -27,8 +27,15 @@ fn longest_wait(error: &FollowError, backoff_max: Duration) -> Duration {
 }
 
 impl Follower {
-    /// Follows until cancelled. What is under way then is given up; what was committed stays.
+    /// Follows until cancelled, whoever else may. What is under way then is given up; what was committed stays.
     pub async fn run(mut self, cancel: CancellationToken) {
+        while !cancel.is_cancelled() {
+            self.follow_on(&cancel).await;
+        }
+    }
+
+    /// Follows until cancelled, or until the chain's lease is found to be held under another number.
+    pub(crate) async fn follow_on(&mut self, cancel: &CancellationToken) {
         let mut wake = self.chain.wake();
         let mut failures = 0u32;
         loop {
@@ -48,6 +55,7 @@ impl Follower {
                     }
                     (self.settings.poll_interval, true)
                 }
+                Err(error) if error.is_fenced() && self.is_leased() => return,
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     if failures.is_power_of_two() {

@@ -6,6 +6,7 @@ use inspay_primitives::{Address, BlockRef, ChainId, Timestamp};
 use crate::{
     error::FollowError,
     follow::{Disagreement, HaltReason},
+    lease::LeaseHeld,
 };
 
 /// Why the follower does not get on, or why what it has read does not count as whole.
@@ -116,7 +117,7 @@ impl Stall {
             FollowError::Disagreement(why) => Self::contradiction(*why),
             FollowError::AnchorMoved { .. } => Self::NodeContradictsItself(error.to_string()),
             FollowError::Store(error) => match &error.kind {
-                StoreErrorKind::CursorMoved => Self::AnotherFollower,
+                StoreErrorKind::CursorMoved | StoreErrorKind::Fenced => Self::AnotherFollower,
                 StoreErrorKind::Unreachable(_)
                 | StoreErrorKind::Contended(_)
                 | StoreErrorKind::QuoteUsed
@@ -140,6 +141,8 @@ impl Stall {
 pub struct FollowStatus {
     /// The chain.
     pub chain_id: ChainId,
+    /// Who holds the chain's lease, while this follower stands by.
+    pub standby: Option<LeaseHeld>,
     /// Whether our tip was seen to be on the chain since the start. Nothing should be credited before.
     pub checked: bool,
     /// Whether finalized ranges are being read.
@@ -166,6 +169,7 @@ impl FollowStatus {
     pub(crate) const fn new(chain_id: ChainId) -> Self {
         Self {
             chain_id,
+            standby: None,
             checked: false,
             catching_up: false,
             tip: None,

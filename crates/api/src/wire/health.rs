@@ -42,6 +42,8 @@ pub(crate) struct ChainHealth {
     audited_to: Option<u64>,
     /// What people should know although everything is ready, such as an endpoint that is not believed.
     notes: Vec<String>,
+    /// Who follows it, while this process stands by to take over.
+    standby_for: Option<String>,
 }
 
 impl From<&ChainStatus> for ChainHealth {
@@ -52,6 +54,7 @@ impl From<&ChainStatus> for ChainHealth {
             finalized: status.view.map(|view| view.finalized_number),
             audited_to: status.view.map(|view| view.audited_to),
             notes: status.notes.clone(),
+            standby_for: status.standby.clone(),
         }
     }
 }

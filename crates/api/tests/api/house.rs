@@ -25,7 +25,8 @@ use inspay_ports::{
 };
 use inspay_primitives::{
     Address, Asset, AssetId, B256, BlockRef, ChainId, Clock, ConfirmationPolicy, ConfirmationRule,
-    Direction, ManualClock, OrderId, Reference, Timestamp, Transfer, TransferId, TransferKey, U256,
+    Direction, FencingNumber, ManualClock, OrderId, Reference, Timestamp, Transfer, TransferId,
+    TransferKey, U256,
 };
 use inspay_quoting::{
     AssetInput, Catalog, FeeLevel, FeeLevels, GasEstimate, QuoteRequest, RateQuote, RateRefusal,
@@ -311,6 +312,7 @@ impl House {
             transfers: transfers.collect(),
         }];
         let commit = BlocksCommit {
+            fencing: FencingNumber::UNLEASED,
             expected_revision: cursor.map(|cursor| cursor.revision),
             orphaned: Vec::new(),
             added,

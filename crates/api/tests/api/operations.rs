@@ -9,7 +9,13 @@ fn chain(trouble: Option<(ChainTroubleKind, &str)>) -> ChainStatus {
     let head = BlockRef { number: 120, hash: B256::repeat_byte(1), time: start() };
     let view = ChainView { head, safe_number: 110, finalized_number: 100, audited_to: 120 };
     let trouble = trouble.map(|(kind, detail)| (kind, detail.to_owned()));
-    ChainStatus { chain_id: CHAIN, view: Some(view), trouble, notes: Vec::new() }
+    ChainStatus {
+        chain_id: CHAIN,
+        view: Some(view),
+        standby: None,
+        trouble,
+        notes: Vec::new(),
+    }
 }
 
 #[tokio::test]
@@ -126,15 +132,22 @@ async fn the_documentation_page_is_served_whole_and_may_load_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_unknown_chain_has_no_view() {
+async fn a_chain_that_another_process_follows_is_ready_and_has_no_view() {
     let house = House::new().await;
-    let status = ChainStatus { chain_id: ChainId(1), view: None, trouble: None, notes: Vec::new() };
+    let status = ChainStatus {
+        chain_id: ChainId(1),
+        view: None,
+        standby: Some("a host/7".to_owned()),
+        trouble: None,
+        notes: Vec::new(),
+    };
     *house.chains.lock().expect("not poisoned") = vec![status];
     let ready = house.get("", "/readyz").await.good();
     assert_eq!(
         ready["chains"][0],
         json!({
             "chain_id": 1, "head": null, "finalized": null, "audited_to": null, "notes": [],
+            "standby_for": "a host/7",
         })
     );
 }

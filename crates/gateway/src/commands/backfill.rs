@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use inspay_ports::{Chain, Store};
-use inspay_watcher::{BackfillProgress, BackfillReport, Follower, Stepped, check_settings};
+use inspay_ports::{Chain, LeaseStore, Store};
+use inspay_primitives::Fence;
+use inspay_watcher::{
+    BackfillProgress, BackfillReport, Follower, LeaseTerms, Stepped, check_settings,
+};
 use serde_json::json;
 
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
     output::{self, Form},
     settings::ChainSettings,
     system_clock::SystemClock,
-    wiring::{connect_evm, follow_settings, migrate_store},
+    wiring::{connect_evm, database_failure, follow_settings, lease_terms, migrate_store},
 };
 
 /// Arguments of `inspay backfill`.
@@ -50,9 +53,10 @@ pub(crate) async fn run(args: BackfillArgs, context: Context) -> Outcome {
         ));
     }
     let store = migrate_store(&settings.database).await?;
+    let terms = lease_terms(&settings);
     let mut all = Vec::new();
     for chain in chains {
-        all.push(backfill(chain, &store).await?);
+        all.push(backfill(chain, &store, &terms).await?);
     }
     match context.form {
         Form::Json => output::json(&all.iter().map(to_json).collect::<Vec<_>>())?,
@@ -107,7 +111,11 @@ fn audit_text(audit: &Stepped) -> String {
     }
 }
 
-async fn backfill(chain: &ChainSettings, store: &Arc<dyn Store>) -> Outcome<Read> {
+async fn backfill(
+    chain: &ChainSettings,
+    store: &Arc<dyn Store>,
+    terms: &LeaseTerms,
+) -> Outcome<Read> {
     let failed = |why: Box<dyn std::error::Error + Send + Sync>| {
         Failure::new(FailureKind::Chain, format!("cannot read chain {}", chain.id), why)
     };
@@ -130,10 +138,21 @@ async fn backfill(chain: &ChainSettings, store: &Arc<dyn Store>) -> Outcome<Read
         bar.set_position(at.at);
         bar.set_message(at.transfers.to_string());
     };
-    let report = follower
-        .backfill(chain.start_block, u64::MAX, &mut progress)
+    let leases: &dyn LeaseStore = &**store;
+    let taken = terms.try_take(leases, chain.id).await;
+    let number =
+        taken.map_err(|why| database_failure("cannot take the lease of the chain", why))?.map_err(
+            |held| Failure::new(FailureKind::Other, "another process has to stop first", held),
+        )?;
+    let fence = Fence { chain_id: chain.id, number };
+    follower.lead(number);
+    let work = follower.backfill(chain.start_block, u64::MAX, &mut progress);
+    let report = terms.hold(leases, fence, work).await;
+    leases
+        .release_lease(fence)
         .await
-        .map_err(|why| failed(why.into()))?;
+        .map_err(|why| database_failure("cannot let the lease of the chain go", why))?;
+    let report = report.map_err(|why| failed(why.into()))?.map_err(|why| failed(why.into()))?;
     bar.finish_and_clear();
     Ok(Read {
         chain: chain.id.0,

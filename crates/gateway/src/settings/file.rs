@@ -26,6 +26,7 @@ pub(super) struct DatabaseFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ServerFile {
     pub(super) listen: Option<String>,
+    pub(super) lease_seconds: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

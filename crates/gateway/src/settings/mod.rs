@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     /// Where HTTP is answered.
     pub(crate) listen: SocketAddr,
+    /// How long a chain's lease is held without being renewed.
+    pub(crate) lease_ttl: Duration,
     /// What is sold.
     pub(crate) catalog: Arc<Catalog>,
     /// Chains that are followed.

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     net::SocketAddr,
+    ops::RangeInclusive,
     path::Path,
     str::FromStr,
     sync::Arc,
@@ -36,6 +37,10 @@ const DEFAULT_POLL_INTERVAL_MS: u64 = 1_000;
 const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 10_000;
 /// About two and a half minutes on Ethereum.
 const DEFAULT_CONFIRMATIONS: u32 = 12;
+/// A renewal that comes late by a slow disk or a short break of the network is still in time; a chain whose follower was
+/// cut off is followed again soon.
+const DEFAULT_LEASE_SECONDS: u32 = 10;
+const LEASE_SECONDS: RangeInclusive<u32> = 2..=300;
 /// Anvil's own port, where `inspay serve` without settings looks for a local chain.
 const LOCAL_PORT: u16 = 8_545;
 
@@ -87,6 +92,7 @@ pub(crate) fn read(
     Ok(Settings {
         database: parse_database(&url)?,
         listen: parse::<SocketAddr>("server.listen", &listen)?,
+        lease_ttl: parse_lease_ttl(written.server.lease_seconds)?,
         catalog: Arc::new(parse_catalog(written.catalog.path.as_deref(), file)?),
         chains,
         rules: SettlementRules {
@@ -108,6 +114,17 @@ pub(crate) fn read(
         clock_skew_seconds: odd.clock_skew_seconds,
         late_rate_age_seconds: odd.late_rate_age_seconds,
     })
+}
+
+fn parse_lease_ttl(seconds: Option<u32>) -> Result<Duration, SettingsError> {
+    let seconds = seconds.unwrap_or(DEFAULT_LEASE_SECONDS);
+    if LEASE_SECONDS.contains(&seconds) {
+        Ok(Duration::from_secs(u64::from(seconds)))
+    } else {
+        let (least, most) = (LEASE_SECONDS.start(), LEASE_SECONDS.end());
+        let why = format!("must be from {least} to {most} seconds, not {seconds}");
+        Err(SettingsError::invalid("server.lease_seconds", why))
+    }
 }
 
 fn parse<T>(setting: &str, text: &str) -> Result<T, SettingsError>

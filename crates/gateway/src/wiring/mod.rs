@@ -7,5 +7,5 @@ mod store;
 
 pub(crate) use chains::{connect_chain, connect_evm, rate_book};
 pub(crate) use pricing::GatewayPricing;
-pub(crate) use roles::{Role, follow_settings, start};
+pub(crate) use roles::{Role, follow_settings, lease_terms, start};
 pub(crate) use store::{ScratchDatabase, database_failure, migrate_store, open_store};

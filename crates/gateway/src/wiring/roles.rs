@@ -14,18 +14,21 @@ use inspay_chain_evm::{EndpointView, EvmChain};
 use inspay_ledger::Operation;
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{Chain, Store};
-use inspay_primitives::{AssetId, ChainId, ChainView, Clock};
+use inspay_primitives::{AssetId, ChainId, ChainView, Clock, Fence};
 use inspay_settlement::{
     AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
     WorkerSettings,
 };
-use inspay_watcher::{FollowSettings, FollowStatus, FollowedAsset, Follower, check_settings};
+use inspay_watcher::{
+    FollowSettings, FollowStatus, FollowedAsset, Follower, LeaseTerms, check_settings,
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{GatewayPricing, connect_evm, rate_book};
 use crate::{
     exit::{Failure, FailureKind, Outcome},
+    process_name::{has_ended, process_name},
     settings::{ChainSettings, Settings},
     system_clock::SystemClock,
     telemetry,
@@ -89,9 +92,10 @@ struct WriterBooks(LedgerWriter);
 impl Books for WriterBooks {
     async fn write(
         &self,
+        fence: Fence,
         operations: Vec<Operation>,
     ) -> Result<Vec<inspay_ledger::Outcome>, BooksError> {
-        self.0.write(operations).await.map_err(|error| BooksError {
+        self.0.write_fenced(fence, operations).await.map_err(|error| BooksError {
             transient: error.is_transient(),
             source: Box::new(error),
         })
@@ -181,8 +185,9 @@ impl Starting<'_> {
             self.followers.insert(chain.id, follower.status());
             self.applied.insert(chain.id, follower.applied());
             let cancel = self.cancel.clone();
+            let terms = lease_terms(self.settings);
             self.run(async move {
-                follower.run(cancel).await;
+                follower.run_leased(terms, cancel).await;
                 Ok(())
             });
         }
@@ -218,16 +223,9 @@ impl Starting<'_> {
             )
             .with_agreements(agreements(self.settings));
             let cancel = self.cancel.clone();
-            let follower = self.followers.get(&chain_id).cloned();
+            // Several processes may settle one chain: what one has done the books refuse to do again. So there is no
+            // lease for it, and no wait for another one to run out.
             self.run(async move {
-                if let Some(mut follower) = follower {
-                    // What was stored before the start may have left the chain since: nothing is credited
-                    // before the follower has seen its tip on the chain. A follower that ended ends the wait.
-                    tokio::select! {
-                        () = cancel.cancelled() => return Ok(()),
-                        _ = follower.wait_for(|status| status.checked) => {}
-                    }
-                }
                 worker.run(cancel).await;
                 Ok(())
             });
@@ -331,7 +329,8 @@ fn chain_status(chain_id: ChainId, status: &FollowStatus, notes: Vec<String>) ->
         finalized_number: status.tags.finalized_number,
         audited_to: status.audited_to,
     });
-    ChainStatus { chain_id, view, trouble: trouble(status), notes }
+    let standby = status.standby.as_ref().map(|held| held.holder.clone());
+    ChainStatus { chain_id, view, standby, trouble: trouble(status), notes }
 }
 
 /// What keeps a follower from being relied on, worst first.
@@ -342,12 +341,20 @@ fn trouble(status: &FollowStatus) -> Option<(ChainTroubleKind, String)> {
     if let Some(stall) = &status.stalled {
         return Some((ChainTroubleKind::Stalled, stall.to_string()));
     }
+    if status.standby.is_some() {
+        return None;
+    }
     if !status.checked {
         return Some((ChainTroubleKind::Starting, "the chain has not been read yet".to_owned()));
     }
     (status.lag_blocks > BEHIND_BLOCKS).then(|| {
         (ChainTroubleKind::Behind, format!("{} blocks behind the node", status.lag_blocks))
     })
+}
+
+/// How this process holds leases.
+pub(crate) fn lease_terms(settings: &Settings) -> LeaseTerms {
+    LeaseTerms { holder: process_name(), ttl: settings.lease_ttl, is_dead: Arc::new(has_ended) }
 }
 
 pub(crate) fn follow_settings(chain: &ChainSettings) -> FollowSettings {

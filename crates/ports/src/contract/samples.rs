@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use alloy_primitives::keccak256;
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, Direction, OrderId, OrderTerms,
-    QuoteId, Reference, Timestamp, Transfer, TransferKey, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, Direction, FencingNumber,
+    OrderId, OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferKey, U256,
 };
 use uuid::Uuid;
 
@@ -179,6 +179,8 @@ pub async fn ordered_as(store: &Arc<dyn Store>, terms: OrderTerms) -> OrderTerms
 pub struct Follower {
     store: Arc<dyn Store>,
     chain: ChainId,
+    /// The holding of the lease that it commits under.
+    pub fencing: FencingNumber,
     /// Where it stands, once it has committed.
     pub cursor: Option<CursorRecord>,
     /// The heights of the tags that its next commit says.
@@ -198,7 +200,8 @@ impl Follower {
     #[must_use]
     pub fn of(store: &Arc<dyn Store>, chain: ChainId) -> Self {
         let tags = ChainTags::default();
-        Self { store: Arc::clone(store), chain, cursor: None, tags, window_from: 0 }
+        let fencing = FencingNumber::UNLEASED;
+        Self { store: Arc::clone(store), chain, fencing, cursor: None, tags, window_from: 0 }
     }
 
     /// The cursor that a commit up to `tip` would leave.
@@ -223,6 +226,7 @@ impl Follower {
         let newest = added.last().map(|applied| applied.block);
         let tip = newest.or(self.cursor.map(|cursor| cursor.tip)).expect("a tip");
         BlocksCommit {
+            fencing: self.fencing,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             orphaned: orphaned.iter().rev().copied().collect(),
             added,
@@ -263,6 +267,7 @@ impl Follower {
     #[must_use]
     pub fn range_of(&self, tip: BlockRef, transfers: Vec<Transfer>) -> RangeCommit {
         RangeCommit {
+            fencing: self.fencing,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             transfers,
             cursor: self.cursor_at(tip, false),

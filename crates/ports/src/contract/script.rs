@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use inspay_ledger::{Act, Decision, Evidence, Operation, Outcome, TransferRecord};
 use inspay_primitives::{
-    Address, B256, BlockRef, Direction, Order, OrderTerms, Reference, Timestamp, Transfer,
-    TransferKey, U256,
+    Address, B256, BlockRef, Direction, FencingNumber, Order, OrderTerms, Reference, Timestamp,
+    Transfer, TransferKey, U256,
 };
 
 use super::{
@@ -208,6 +208,7 @@ impl Script {
         let cursor = self.cursor_at(tip, !orphaned.is_empty());
         let window_from = tip.number.saturating_sub(WINDOW_BLOCKS);
         let commit = BlocksCommit {
+            fencing: FencingNumber::UNLEASED,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             orphaned: orphaned.iter().rev().map(|applied| applied.block).collect(),
             added,
@@ -286,6 +287,7 @@ impl Script {
         let branch = format!("stale-{}", self.mint());
         let at = block(&branch, cursor.tip.number + 1);
         let commit = RangeCommit {
+            fencing: FencingNumber::UNLEASED,
             expected_revision: Some(cursor.revision - 1),
             transfers: vec![paid(self.minted, usdt(), U256::from(1), at, 0)],
             cursor: self.cursor_at(at, false),
@@ -306,6 +308,7 @@ impl Script {
         let Some(last) = mined.last().map(|applied| applied.block) else { return };
         let unread = |transfer: &Transfer| Transfer { reference: None, ..*transfer };
         let commit = RangeCommit {
+            fencing: FencingNumber::UNLEASED,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             transfers: mined.iter().flat_map(|applied| &applied.transfers).map(unread).collect(),
             cursor: self.cursor_at(last, false),

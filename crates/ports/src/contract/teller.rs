@@ -1,12 +1,15 @@
 //! Writes operations into a store's books as the ledger writer does, and shows what passed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use inspay_ledger::{
     Act, BatchRows, Decision, Evidence, IgnoreReason, LedgerState, Operation, Outcome,
-    SettlementRules, SuspenseReason, apply, touches,
+    SettlementRules, SuspenseReason, Touches, apply, touches,
 };
-use inspay_primitives::{Direction, OrderTerms, Timestamp, Transfer};
+use inspay_primitives::{Direction, Fence, OrderTerms, Timestamp, Transfer};
 
 use crate::{Store, StoreError};
 
@@ -28,6 +31,16 @@ pub async fn write(store: &Arc<dyn Store>, operations: Vec<Operation>, now: Time
     write_changed(store, operations, now, |_| {}).await.expect("the books can be written")
 }
 
+/// Writes operations that were decided under a holding of a chain's lease.
+pub async fn write_fenced(
+    store: &Arc<dyn Store>,
+    fence: Fence,
+    operations: Vec<Operation>,
+    now: Timestamp,
+) -> Result<Written, StoreError> {
+    write_with(store, BTreeSet::from([fence]), operations, now, |_| {}).await
+}
+
 /// Writes operations after `change` had its way with the rows.
 pub async fn write_changed(
     store: &Arc<dyn Store>,
@@ -35,8 +48,18 @@ pub async fn write_changed(
     now: Timestamp,
     change: impl Fn(&mut BatchRows) + Send + Sync + 'static,
 ) -> Result<Written, StoreError> {
+    write_with(store, BTreeSet::new(), operations, now, change).await
+}
+
+async fn write_with(
+    store: &Arc<dyn Store>,
+    fences: BTreeSet<Fence>,
+    operations: Vec<Operation>,
+    now: Timestamp,
+    change: impl Fn(&mut BatchRows) + Send + Sync + 'static,
+) -> Result<Written, StoreError> {
     let seen: Arc<Mutex<Option<Written>>> = Arc::default();
-    let touched = touches(&operations);
+    let touched = Touches { fences, ..touches(&operations) };
     let told = Arc::clone(&seen);
     let decide = move |state: &mut LedgerState| {
         let loaded = state.clone();

@@ -11,8 +11,8 @@ use inspay_ports::{
     fake::{FakeChain, FakeStore},
 };
 use inspay_primitives::{
-    BlockRef, ConfirmationPolicy, ConfirmationRule, ManualClock, OrderState, OrderTerms, Timestamp,
-    Transfer, U256,
+    BlockRef, ConfirmationPolicy, ConfirmationRule, Fence, ManualClock, OrderState, OrderTerms,
+    Timestamp, Transfer, U256,
 };
 use inspay_settlement::{
     AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
@@ -24,8 +24,12 @@ struct WriterBooks(LedgerWriter);
 
 #[async_trait]
 impl Books for WriterBooks {
-    async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, BooksError> {
-        self.0.write(operations).await.map_err(|error| BooksError {
+    async fn write(
+        &self,
+        fence: Fence,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Outcome>, BooksError> {
+        self.0.write_fenced(fence, operations).await.map_err(|error| BooksError {
             transient: error.is_transient(),
             source: Box::new(error),
         })

@@ -42,7 +42,8 @@ const KEYED: [(&str, &[&str]); 4] = [
 ];
 
 /// Tables that forget, by design.
-const MOVING: [&str; 5] = ["_sqlx_migrations", "api_key", "block", "cursor", "idempotency"];
+const MOVING: [&str; 6] =
+    ["_sqlx_migrations", "api_key", "block", "cursor", "idempotency", "lease"];
 
 fn kept() -> impl Iterator<Item = &'static str> {
     FROZEN.into_iter().chain(KEYED.map(|(table, _)| table))
@@ -227,6 +228,28 @@ async fn an_upsert_is_no_way_around() {
             "INSERT INTO {table} SELECT * FROM {table} WHERE TRUE ON CONFLICT ({key}) DO UPDATE SET {change}"
         );
         assert_refused(&mut raw, table, sql).await;
+    }
+}
+
+#[tokio::test]
+async fn fencing_numbers_only_grow() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    let lease = "INSERT INTO lease VALUES (5, 'a', 7, 1, 0)";
+    sqlx::raw_sql(lease).execute(&mut raw).await.expect("inserts");
+    sqlx::raw_sql("UPDATE lease SET fencing = 8, holder = 'b'")
+        .execute(&mut raw)
+        .await
+        .expect("grows");
+    for sql in [
+        "DELETE FROM lease",
+        "UPDATE lease SET fencing = 7",
+        "UPDATE lease SET chain_id = 6",
+        "UPDATE OR REPLACE lease SET fencing = fencing - 1",
+        "INSERT OR REPLACE INTO lease VALUES (5, 'a', 1, 1, 0)",
+        "REPLACE INTO lease (rowid, holder, fencing, checked, expires_at) VALUES (5, 'a', 9, 1, 0)",
+    ] {
+        assert_refused(&mut raw, "lease", sql.to_owned()).await;
     }
 }
 

@@ -80,7 +80,14 @@ impl Follow {
             window_from,
         };
         let expected_revision = self.cursor.map(|cursor| cursor.revision);
-        let commit = BlocksCommit { expected_revision, orphaned, added, cursor, window_from };
+        let commit = BlocksCommit {
+            fencing: self.rules.fencing,
+            expected_revision,
+            orphaned,
+            added,
+            cursor,
+            window_from,
+        };
         self.aim = Aim::Commit(Box::new(commit), applying);
         Ok(())
     }
@@ -117,6 +124,7 @@ impl Follow {
         let ancestor = Some(cursor.tip.number);
         self.aim = Aim::Committing(Applying { ancestor, added: Vec::new(), cursor, window_from });
         Some(BlocksCommit {
+            fencing: self.rules.fencing,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             orphaned: Vec::new(),
             added: Vec::new(),
@@ -155,6 +163,7 @@ impl Follow {
             .map_or(self.rules.start_number.saturating_sub(1), |cursor| cursor.audited_to);
         let cursor = CursorRecord { audited_to, ..self.cursor_at(tip, ancestor, false) };
         RangeCommit {
+            fencing: self.rules.fencing,
             expected_revision: self.cursor.map(|cursor| cursor.revision),
             transfers,
             cursor,
@@ -181,6 +190,7 @@ impl Follow {
         let before = self.cursor?;
         let cursor = CursorRecord { revision: before.revision.saturating_add(1), ..before };
         Some(BlocksCommit {
+            fencing: self.rules.fencing,
             expected_revision: Some(before.revision),
             orphaned: Vec::new(),
             added: blocks,

@@ -30,7 +30,7 @@ mod tests;
 use std::collections::VecDeque;
 
 use inspay_ports::{BlocksCommit, ChainTags, CursorRecord, Header, WindowBlock};
-use inspay_primitives::{BlockRef, ChainId};
+use inspay_primitives::{BlockRef, ChainId, FencingNumber};
 
 use crate::window::Window;
 use link::Link;
@@ -42,6 +42,8 @@ pub use words::{Disagreement, Fact, HaltReason, Idle, Next};
 pub struct FollowRules {
     /// The chain.
     pub chain_id: ChainId,
+    /// The holding of the chain's lease that commits carry.
+    pub fencing: FencingNumber,
     /// The first followed block; used only while there is no cursor.
     pub start_number: u64,
     /// Depth at which a block is taken for final where the chain has no `finalized` tag.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use inspay_ports::{ChainTags, CursorRecord, Header, Proof, ProvenBlock, WindowBlock};
-use inspay_primitives::{B256, BlockRef, ChainId, Timestamp, U256};
+use inspay_primitives::{B256, BlockRef, ChainId, FencingNumber, Timestamp, U256};
 
 use super::{Fact, Follow, FollowRules, HaltReason, Idle, Next};
 
@@ -12,6 +12,7 @@ pub(super) const CHAIN: ChainId = ChainId(31_337);
 pub(super) fn rules() -> FollowRules {
     FollowRules {
         chain_id: CHAIN,
+        fencing: FencingNumber::UNLEASED,
         start_number: 0,
         finality_depth: 1_000,
         batch_blocks: 8,

@@ -5,6 +5,7 @@ mod audits;
 mod catching_up;
 mod faults;
 mod histories;
+mod leases;
 mod metrics;
 mod running;
 mod scenarios;

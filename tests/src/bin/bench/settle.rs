@@ -11,7 +11,8 @@ use inspay_ports::{
     fake::FakeChain,
 };
 use inspay_primitives::{
-    ConfirmationPolicy, ConfirmationRule, ManualClock, OrderTerms, Transfer, U256,
+    ConfirmationPolicy, ConfirmationRule, Fence, FencingNumber, ManualClock, OrderTerms, Transfer,
+    U256,
 };
 use inspay_quoting::{RateSample, SourceKind};
 use inspay_settlement::{
@@ -38,8 +39,12 @@ struct WriterBooks(LedgerWriter);
 
 #[async_trait]
 impl Books for WriterBooks {
-    async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, BooksError> {
-        self.0.write(operations).await.map_err(|error| BooksError {
+    async fn write(
+        &self,
+        fence: Fence,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Outcome>, BooksError> {
+        self.0.write_fenced(fence, operations).await.map_err(|error| BooksError {
             transient: error.is_transient(),
             source: Box::new(error),
         })
@@ -78,7 +83,10 @@ async fn prepare(store: &Arc<dyn Store>, count: u64) -> Result<(), Problem> {
             epoch: 0,
             revision: next,
         };
-        store.commit_range(RangeCommit { expected_revision: revision, transfers, cursor }).await?;
+        let fencing = FencingNumber::UNLEASED;
+        store
+            .commit_range(RangeCommit { fencing, expected_revision: revision, transfers, cursor })
+            .await?;
         revision = Some(next);
     }
     // A rate a minute, as the gateway keeps them.

@@ -106,6 +106,16 @@ macro_rules! store_contract {
                 samples_told_at_once_are_kept_once
                 settling_freeing_and_reserving_do_not_disturb_each_other
             }
+            leases {
+                a_chain_without_a_lease_is_followed_without_one
+                a_lease_has_one_holder_and_a_growing_number
+                of_many_claims_of_a_lease_one_is_taken
+                a_lease_that_ran_out_is_not_renewed
+                a_commit_under_an_older_number_changes_nothing
+                a_batch_is_written_only_under_a_checked_holding
+                one_broken_fence_refuses_its_batch
+                taking_over_waits_for_what_is_under_way
+            }
             history {
                 a_history_reads_as_in_the_fake
                 another_history_reads_as_in_the_fake

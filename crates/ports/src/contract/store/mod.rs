@@ -5,6 +5,7 @@ pub mod books;
 pub mod follow;
 pub mod history;
 pub mod laws;
+pub mod leases;
 mod macros;
 mod picture;
 pub mod races;

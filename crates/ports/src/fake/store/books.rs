@@ -18,6 +18,7 @@ use crate::{AttributionProbe, BooksStore, Decide, StoreError, StoreErrorKind};
 impl BooksStore for FakeStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
         self.write("write the books", |state| {
+            state.check_fences(&touches.fences)?;
             let mut loaded = state.load(&touches);
             let rows = decide(&mut loaded);
             if rows.is_empty() {

@@ -35,6 +35,7 @@ impl FollowStore for FakeStore {
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
         self.write("commit blocks", |state| {
             let chain = commit.cursor.chain_id;
+            state.check_holding(chain, commit.fencing)?;
             state.check_revision(chain, commit.expected_revision)?;
             state.check_heights(chain, &commit.orphaned, &commit.added)?;
             check_distinct(chain, commit.added.iter().flat_map(|applied| &applied.transfers))?;
@@ -58,6 +59,7 @@ impl FollowStore for FakeStore {
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
         self.write("commit a range", |state| {
             let CursorRecord { chain_id: chain, tip, .. } = commit.cursor;
+            state.check_holding(chain, commit.fencing)?;
             state.check_revision(chain, commit.expected_revision)?;
             check_distinct(chain, commit.transfers.iter())?;
             for transfer in &commit.transfers {

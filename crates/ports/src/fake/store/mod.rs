@@ -6,11 +6,15 @@
 mod books;
 mod follow;
 mod laws;
+mod lease;
 mod read;
 mod rows;
 mod sale;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use crate::{StoreError, StoreErrorKind};
 use rows::State;
@@ -76,6 +80,12 @@ impl FakeStore {
     /// Makes every read and write fail, or work again.
     pub fn set_unreachable(&self, unreachable: bool) {
         self.lock().unreachable = unreachable;
+    }
+
+    /// Lets time pass on the store's own clock, by which leases run out; it stands still otherwise.
+    pub fn pass(&self, time: Duration) {
+        let mut inner = self.lock();
+        inner.state.now = inner.state.now.saturating_add(time);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

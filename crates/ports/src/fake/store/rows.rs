@@ -1,14 +1,17 @@
 //! The tables of the fake store and the indexes over them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use inspay_ledger::{
     AccountBalance, BookAccount, Entry, Event, Head, Lot, OperationKey, Reversal, Settlement,
     StoredOperation, TransferRecord, Unit,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, LotId, Order, OrderId, QuoteId,
-    Reference, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, FencingNumber, LotId, Order, OrderId,
+    QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
 };
 use inspay_quoting::RateSample;
 
@@ -24,6 +27,9 @@ pub(super) type WorkKey = (ChainId, u64, u32, TransferId);
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) cursors: BTreeMap<ChainId, CursorRecord>,
+    pub(super) leases: BTreeMap<ChainId, LeaseRow>,
+    /// The store's own clock, since it was made.
+    pub(super) now: Duration,
     pub(super) blocks: BTreeMap<(ChainId, B256), BlockRow>,
     pub(super) canonical: BTreeMap<(ChainId, u64), B256>,
     pub(super) observations: BTreeMap<ObservationKey, bool>,
@@ -59,6 +65,14 @@ pub(super) struct State {
     pub(super) settlements_of_order: BTreeSet<(OrderId, TransferId, u32)>,
     pub(super) reversals: BTreeMap<(TransferId, u32), Reversal>,
     pub(super) events: BTreeMap<i64, Event>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct LeaseRow {
+    pub(super) holder: String,
+    pub(super) number: FencingNumber,
+    pub(super) checked: bool,
+    pub(super) expires_at: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
