@@ -4,6 +4,8 @@ mod adversaries;
 mod cli;
 mod delivery;
 mod faults;
+mod kill;
+mod leases;
 mod pay;
 mod refuse;
 mod restart;

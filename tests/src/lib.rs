@@ -3,6 +3,7 @@
 //! Never sleeps for a guess: it waits on a condition, with a deadline.
 #![expect(clippy::panic, reason = "a harness fails the test that it serves")]
 
+pub mod crash;
 pub mod live;
 pub mod proxy;
 
@@ -187,7 +188,7 @@ impl Gateway {
     pub async fn start_with_roles(settings: &str, database_url: String, roles: &str) -> Self {
         let mut gateway = Self::start(settings, Some(database_url)).await;
         gateway.kill().await;
-        gateway.launch(&["--roles", roles]).await;
+        gateway.launch(&["--roles", roles], &[]).await;
         gateway
     }
 
@@ -197,10 +198,10 @@ impl Gateway {
     ///
     /// If it does not come to listen.
     pub async fn resume(&mut self) {
-        self.launch(&[]).await;
+        self.launch(&[], &[]).await;
     }
 
-    async fn launch(&mut self, further: &[&str]) {
+    async fn launch(&mut self, further: &[&str], variables: &[(&str, &str)]) {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -220,6 +221,7 @@ impl Gateway {
             .current_dir(self.folder.path())
             .env("DATABASE_URL", &self.database_url)
             .env_remove("INSPAY_SETTINGS")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -5,6 +5,8 @@
 mod cli;
 mod commands;
 mod exit;
+#[cfg(debug_assertions)]
+mod fail_points;
 mod output;
 mod process_name;
 mod settings;

@@ -223,7 +223,11 @@ impl SettlementWorker {
         )?;
         // What is stored may have left the chain while nobody followed it: nothing is decided before whoever follows
         // it now, in whatever process, has found it there.
-        let Some(work) = followed.and_then(Work::of) else { return Ok(report) };
+        let Some(followed) = followed else { return Ok(report) };
+        let Some(work) = Work::of(followed) else {
+            metrics::counter!("inspay_settlement_unchecked_steps_total").increment(1);
+            return Ok(report);
+        };
         self.reverse(&work, &to_reverse, &mut report).await?;
         // What is taken back may be among what waits, as it was before.
         let waiting = waiting.filter(|_| to_reverse.is_empty());

@@ -28,4 +28,6 @@ mod write;
 
 pub use books::TRANSACT_ROUND_TRIPS_MAX;
 pub use scratch::{create_scratch_database, drop_scratch_database};
+#[cfg(debug_assertions)]
+pub use store::CommitHook;
 pub use store::{PostgresOptions, PostgresStore};

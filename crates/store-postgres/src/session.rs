@@ -14,6 +14,8 @@ use sqlx::{
     query::Query,
 };
 
+#[cfg(debug_assertions)]
+use crate::store::CommitHook;
 use crate::{
     copy::{Copy, Rows},
     error::failed,
@@ -26,6 +28,8 @@ pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 pub(crate) struct Session {
     inner: Transaction<'static, Postgres>,
     round_trips: Arc<AtomicU64>,
+    #[cfg(debug_assertions)]
+    before_commit: Option<CommitHook>,
     pub(crate) act: &'static str,
 }
 
@@ -37,7 +41,19 @@ impl Session {
     ) -> Result<Self, StoreError> {
         round_trips.fetch_add(1, Ordering::Relaxed);
         let inner = pool.begin().await.map_err(failed(act))?;
-        Ok(Self { inner, round_trips, act })
+        Ok(Self {
+            inner,
+            round_trips,
+            #[cfg(debug_assertions)]
+            before_commit: None,
+            act,
+        })
+    }
+
+    /// Calls the hook between this session's last statement and its commit.
+    #[cfg(debug_assertions)]
+    pub(crate) fn hooked(self, before_commit: Option<CommitHook>) -> Self {
+        Self { before_commit, ..self }
     }
 
     /// The rows of one statement.
@@ -67,6 +83,10 @@ impl Session {
 
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        #[cfg(debug_assertions)]
+        if let Some(before_commit) = &self.before_commit {
+            before_commit(self.act);
+        }
         self.round_trips.fetch_add(1, Ordering::Relaxed);
         self.inner.commit().await.map_err(failed(self.act))
     }

@@ -81,7 +81,13 @@ pub struct PostgresStore {
     whole: PgPool,
     settings: Arc<PgConnectOptions>,
     round_trips: Arc<AtomicU64>,
+    #[cfg(debug_assertions)]
+    before_commit: Option<CommitHook>,
 }
+
+/// Called with what is attempted when every statement of a commit was run and the commit itself was not.
+#[cfg(debug_assertions)]
+pub type CommitHook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,7 +152,15 @@ impl PostgresStore {
             .test_before_acquire(true)
             .connect_lazy_with(settings.clone());
         let round_trips = Arc::new(AtomicU64::new(0));
-        Ok(Self { keyed, paged, whole, settings: Arc::new(settings), round_trips })
+        Ok(Self {
+            keyed,
+            paged,
+            whole,
+            settings: Arc::new(settings),
+            round_trips,
+            #[cfg(debug_assertions)]
+            before_commit: None,
+        })
     }
 
     /// Brings the schema up to this release. Refuses, with [`StoreErrorKind::Schema`], a database that a newer
@@ -183,12 +197,26 @@ impl PostgresStore {
 
     /// A unit of work on many keys at once.
     pub(crate) async fn begin_keyed(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::begin(&self.keyed, Arc::clone(&self.round_trips), act).await
+        self.begin(&self.keyed, act).await
     }
 
     /// A unit of work on a page of rows.
     pub(crate) async fn begin_paged(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::begin(&self.paged, Arc::clone(&self.round_trips), act).await
+        self.begin(&self.paged, act).await
+    }
+
+    async fn begin(&self, pool: &PgPool, act: &'static str) -> Result<Session, StoreError> {
+        let session = Session::begin(pool, Arc::clone(&self.round_trips), act).await?;
+        #[cfg(debug_assertions)]
+        let session = session.hooked(self.before_commit.clone());
+        Ok(session)
+    }
+
+    /// The store with a hook in front of every commit of several statements: for tests of what a crash there leaves.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn before_commit(self, hook: CommitHook) -> Self {
+        Self { before_commit: Some(hook), ..self }
     }
 
     /// Single statements on many keys at once.

@@ -27,4 +27,6 @@ mod store;
 mod transfers;
 mod write;
 
+#[cfg(debug_assertions)]
+pub use store::CommitHook;
 pub use store::{SqliteOptions, SqliteStore};

@@ -12,6 +12,8 @@ use sqlx::{
     sqlite::{SqliteArguments, SqliteRow},
 };
 
+#[cfg(debug_assertions)]
+use crate::store::CommitHook;
 use crate::{
     bulk::{Bulk, Row, chunks},
     codec::Read,
@@ -41,14 +43,31 @@ pub(crate) fn cold(sql: &'static str) -> Statement {
 /// An open unit of work.
 pub(crate) struct Session {
     inner: Transaction<'static, Sqlite>,
+    #[cfg(debug_assertions)]
+    before_commit: Option<CommitHook>,
     pub(crate) act: &'static str,
 }
 
 impl Session {
+    fn of(inner: Transaction<'static, Sqlite>, act: &'static str) -> Self {
+        Self {
+            inner,
+            #[cfg(debug_assertions)]
+            before_commit: None,
+            act,
+        }
+    }
+
+    /// Calls the hook between this session's last statement and its commit.
+    #[cfg(debug_assertions)]
+    pub(crate) fn hooked(self, before_commit: Option<CommitHook>) -> Self {
+        Self { before_commit, ..self }
+    }
+
     /// Begins to write: from here on no other writer comes in between.
     pub(crate) async fn write(writer: &SqlitePool, act: &'static str) -> Result<Self, StoreError> {
         let inner = writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed(act))?;
-        Ok(Self { inner, act })
+        Ok(Self::of(inner, act))
     }
 
     /// As [`Self::write`], for what can be read again from where it came from: the commit does not wait for the disk.
@@ -57,13 +76,13 @@ impl Session {
         act: &'static str,
     ) -> Result<Self, StoreError> {
         let inner = writer.begin_with(BEGIN_RELAXED).await.map_err(failed(act))?;
-        Ok(Self { inner, act })
+        Ok(Self::of(inner, act))
     }
 
     /// Begins to read: every statement sees the same state.
     pub(crate) async fn read(readers: &SqlitePool, act: &'static str) -> Result<Self, StoreError> {
         let inner = readers.begin().await.map_err(failed(act))?;
-        Ok(Self { inner, act })
+        Ok(Self::of(inner, act))
     }
 
     pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
@@ -176,6 +195,10 @@ impl Session {
 
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        #[cfg(debug_assertions)]
+        if let Some(before_commit) = &self.before_commit {
+            before_commit(self.act);
+        }
         self.inner.commit().await.map_err(failed(self.act))
     }
 

@@ -51,7 +51,13 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    #[cfg(debug_assertions)]
+    before_commit: Option<CommitHook>,
 }
+
+/// Called with what is attempted when every statement of a commit was run and the commit itself was not.
+#[cfg(debug_assertions)]
+pub type CommitHook = std::sync::Arc<dyn Fn(&'static str) + Send + Sync>;
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +119,12 @@ impl SqliteStore {
             .map_err(failed("open the database"))?;
         let readers = pool(options.read_connections_max, options)
             .connect_lazy_with(settings.create_if_missing(false).pragma("query_only", "ON"));
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            #[cfg(debug_assertions)]
+            before_commit: None,
+        })
     }
 
     /// Brings the schema up to this release. Refuses, with [`inspay_ports::StoreErrorKind::Schema`], a database
@@ -138,12 +149,25 @@ impl SqliteStore {
 
     /// A unit of work that writes.
     pub(crate) async fn begin(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::write(&self.writer, act).await
+        Ok(self.hooked(Session::write(&self.writer, act).await?))
+    }
+
+    fn hooked(&self, session: Session) -> Session {
+        #[cfg(debug_assertions)]
+        let session = session.hooked(self.before_commit.clone());
+        session
+    }
+
+    /// The store with a hook in front of every commit of several statements: for tests of what a crash there leaves.
+    #[cfg(debug_assertions)]
+    #[must_use]
+    pub fn before_commit(self, hook: CommitHook) -> Self {
+        Self { before_commit: Some(hook), ..self }
     }
 
     /// A unit of work that writes what can be read again from where it came from.
     pub(crate) async fn begin_relaxed(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::write_relaxed(&self.writer, act).await
+        Ok(self.hooked(Session::write_relaxed(&self.writer, act).await?))
     }
 
     /// A unit of work that reads one state.

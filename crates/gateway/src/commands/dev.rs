@@ -75,9 +75,14 @@ pub(crate) async fn run(args: DevArgs, context: Context) -> Outcome {
     let store = wiring::migrate_store(&settings.database).await?;
     let key = fresh_key(store.as_ref()).await?;
     let cancel = CancellationToken::new();
-    let running =
-        wiring::start(&settings, store, &[Role::Api, Role::Watch, Role::Settle], cancel.clone())
-            .await?;
+    let running = wiring::start(
+        &settings,
+        store,
+        &[Role::Api, Role::Watch, Role::Settle],
+        &wiring::Points::default(),
+        cancel.clone(),
+    )
+    .await?;
     let api = running.address().map_or_else(String::new, |address| format!("http://{address}"));
     print(&context, &chain, &api, &key)?;
     tokio::select! {

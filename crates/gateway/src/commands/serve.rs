@@ -9,8 +9,10 @@ use crate::{
     cli::Context,
     exit::{Failure, FailureKind, Outcome},
     output::{self, Form},
-    wiring::{self, Role},
+    wiring::{self, Points, Role},
 };
+#[cfg(debug_assertions)]
+use crate::{cli::environment, fail_points};
 
 /// Arguments of `inspay serve`.
 #[derive(Debug, Args)]
@@ -53,9 +55,17 @@ pub(crate) async fn run(args: ServeArgs, context: Context) -> Outcome {
         settings.listen = listen;
     }
     let roles: Vec<Role> = args.roles.into_iter().map(Role::from).collect();
-    let store = wiring::migrate_store(&settings.database).await?;
+    #[cfg(debug_assertions)]
+    let points = match environment(fail_points::VARIABLE).as_deref() {
+        Some("list") => return fail_points::names().iter().try_for_each(|name| output::line(name)),
+        Some(text) => Points::arm(text)?,
+        None => Points::default(),
+    };
+    #[cfg(not(debug_assertions))]
+    let points = Points::default();
+    let store = wiring::migrate_store_with(&settings.database, &points).await?;
     let cancel = CancellationToken::new();
-    let running = wiring::start(&settings, store, &roles, cancel.clone()).await?;
+    let running = wiring::start(&settings, store, &roles, &points, cancel.clone()).await?;
     if let Some(address) = running.address() {
         let url = format!("http://{address}");
         match context.form {

@@ -25,7 +25,7 @@ use inspay_watcher::{
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{GatewayPricing, connect_evm, rate_book};
+use super::{GatewayPricing, Points, connect_evm, rate_book};
 use crate::{
     exit::{Failure, FailureKind, Outcome},
     process_name::{has_ended, process_name},
@@ -122,6 +122,7 @@ pub(crate) async fn start(
     settings: &Settings,
     store: Arc<dyn Store>,
     roles: &[Role],
+    points: &Points,
     cancel: CancellationToken,
 ) -> Outcome<Running> {
     let metrics = telemetry::start_metrics()?;
@@ -132,7 +133,7 @@ pub(crate) async fn start(
         .collect::<Outcome<BTreeMap<_, _>>>()?;
     let chains = adapters
         .iter()
-        .map(|(chain_id, adapter)| (*chain_id, Arc::clone(adapter) as Arc<dyn Chain>))
+        .map(|(chain_id, adapter)| (*chain_id, points.chain(Arc::clone(adapter) as Arc<dyn Chain>)))
         .collect();
     let mut starting = Starting {
         settings,
@@ -151,7 +152,7 @@ pub(crate) async fn start(
         starting.watch().await?;
     }
     if roles.contains(&Role::Settle) {
-        starting.settle();
+        starting.settle(points);
     }
     let requests = TaskTracker::new();
     let address = if roles.contains(&Role::Api) {
@@ -194,7 +195,7 @@ impl Starting<'_> {
         Ok(())
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self, points: &Points) {
         let (writer, task) = LedgerWriter::new(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock),
@@ -206,7 +207,7 @@ impl Starting<'_> {
             task.run().await;
             Ok(())
         });
-        let books: Arc<dyn Books> = Arc::new(WriterBooks(writer));
+        let books = points.books(Arc::new(WriterBooks(writer)));
         let policy = Arc::new(settlement_policy(self.settings));
         let settings = WorkerSettings {
             quarantine_seconds: self.settings.quarantine_seconds,

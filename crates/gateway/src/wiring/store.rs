@@ -6,6 +6,7 @@ use inspay_ports::{Store, StoreError};
 use inspay_store_postgres::PostgresStore;
 use inspay_store_sqlite::SqliteStore;
 
+use super::Points;
 use crate::{
     exit::{Failure, FailureKind, Outcome},
     settings::Database,
@@ -22,6 +23,14 @@ fn cannot_open(database: &Database, why: StoreError) -> Failure {
 
 /// Opens the database and brings its schema up to this release.
 pub(crate) async fn migrate_store(database: &Database) -> Outcome<Arc<dyn Store>> {
+    migrate_store_with(database, &Points::default()).await
+}
+
+/// As [`migrate_store`], with fail points around it.
+pub(crate) async fn migrate_store_with(
+    database: &Database,
+    points: &Points,
+) -> Outcome<Arc<dyn Store>> {
     let failed = |why| cannot_open(database, why);
     match database {
         Database::Sqlite(path) => {
@@ -29,7 +38,7 @@ pub(crate) async fn migrate_store(database: &Database) -> Outcome<Arc<dyn Store>
                 .await
                 .map_err(failed)?;
             store.migrate().await.map_err(failed)?;
-            Ok(Arc::new(store))
+            Ok(points.store(Arc::new(points.sqlite(store))))
         }
         Database::Postgres(url) => {
             let store =
@@ -37,7 +46,7 @@ pub(crate) async fn migrate_store(database: &Database) -> Outcome<Arc<dyn Store>
                     .await
                     .map_err(failed)?;
             store.migrate().await.map_err(failed)?;
-            Ok(Arc::new(store))
+            Ok(points.store(Arc::new(points.postgres(store))))
         }
     }
 }

@@ -1,0 +1,110 @@
+//! Fail points around what is kept.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use inspay_ledger::{Entry, Event, Lot, Touches, TransferRecord};
+use inspay_ports::{
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
+    FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
+    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, SaleStore, Store,
+    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WindowBlock,
+};
+use inspay_primitives::{
+    AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
+    QuoteId, Timestamp, TransferId,
+};
+use inspay_quoting::RateSample;
+
+use super::{FailPoint, Place};
+
+/// A store with a point before and after each call.
+#[derive(Debug)]
+pub(crate) struct FailingStore {
+    pub(crate) inner: Arc<dyn Store>,
+    pub(crate) point: Arc<FailPoint>,
+}
+
+macro_rules! calls {
+    ($($list:ident: $port:ident { $($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)* })*) => {
+        $(
+            const $list: &[&str] = &[$(stringify!($name)),*];
+
+            #[async_trait]
+            impl $port for FailingStore {
+                $(
+                    async fn $name(&self, $($argument: $kind),*) -> Result<$answer, StoreError> {
+                        self.point.pass(stringify!($name), Place::Before);
+                        let answer = self.inner.$name($($argument),*).await;
+                        self.point.pass(stringify!($name), Place::After);
+                        answer
+                    }
+                )*
+            }
+        )*
+
+        pub(super) const CALLS: &[&[&str]] = &[$($list),*];
+    };
+}
+
+calls! {
+    FOLLOWING: FollowStore {
+        cursor(chain: ChainId) -> Option<CursorRecord>;
+        window(chain: ChainId) -> Vec<WindowBlock>;
+        commit_blocks(commit: BlocksCommit) -> ();
+        commit_range(commit: RangeCommit) -> ();
+    }
+    LEASES: LeaseStore {
+        lease(chain: ChainId) -> Option<LeaseRecord>;
+        take_lease(claim: LeaseClaim) -> Option<FencingNumber>;
+        renew_lease(fence: Fence, ttl: Duration) -> ();
+        release_lease(fence: Fence) -> ();
+        mark_checked(fence: Fence, checked: bool) -> ();
+        followed(chain: ChainId) -> Option<FollowedCursor>;
+    }
+    BOOKS: BooksStore {
+        transact(touches: Touches, decide: Decide) -> ();
+        transfers_to_settle(chain: ChainId, after: Option<(u64, u32)>, up_to: u64, limit: u32) -> Vec<TransferRecord>;
+        transfers_to_reverse(chain: ChainId, limit: u32) -> Vec<TransferRecord>;
+        canonical_hashes(chain: ChainId, numbers: Vec<u64>) -> Vec<Option<B256>>;
+        orders_for(probes: Vec<AttributionProbe>) -> Vec<Order>;
+        has_orders_before(chain: ChainId, time: Timestamp) -> bool;
+        orders_to_close(chain: ChainId, chain_time: Timestamp, limit: u32) -> Vec<OrderId>;
+        oldest_unsettled_time(chain: ChainId) -> Option<Timestamp>;
+        free_slots(chain: ChainId, finalized_number: u64, quarantined_before: Timestamp, limit: u32) -> u64;
+        lots_to_expire(now: Timestamp, limit: u32) -> Vec<LotId>;
+    }
+    SALE: SaleStore {
+        save_quote(quote: StoredQuote) -> ();
+        quote(id: QuoteId) -> Option<StoredQuote>;
+        create_order(order: NewOrder) -> Order;
+        order(id: OrderId) -> Option<Order>;
+        orders(filter: OrderFilter, page: Page) -> Vec<(i64, Order)>;
+        held_slots(asset: AssetId, treasury: Address) -> u64;
+        save_rates(samples: Vec<(AssetId, RateSample)>) -> ();
+        rates_at(wanted: Vec<(AssetId, Timestamp)>) -> Vec<Option<RateSample>>;
+        create_key(key: ApiKeyRecord) -> ();
+        key(hash: B256) -> Option<ApiKeyRecord>;
+        keys() -> Vec<ApiKeyRecord>;
+        revoke_key(label: &str, at: Timestamp) -> ();
+        claim_idempotency(scope: &str, key: &str, fingerprint: B256, now: Timestamp, stale_before: Timestamp) -> IdempotencyClaim;
+        answer_idempotency(scope: &str, key: &str, response: StoredResponse) -> ();
+        abandon_idempotency(scope: &str, key: &str) -> ();
+    }
+    READS: ReadStore {
+        transfer(id: TransferId) -> Option<TransferView>;
+        transfers(filter: TransferFilter, page: Page) -> Vec<TransferView>;
+        lots(account: &AccountId) -> Vec<Lot>;
+        account(account: &AccountId) -> Option<AccountSummary>;
+        accounts(after: Option<AccountId>, limit: u32) -> Vec<AccountSummary>;
+        history(account: &AccountId, page: Page) -> Vec<HistoryLine>;
+        events(account: Option<&AccountId>, after: i64, limit: u32) -> Vec<Event>;
+        entries(after: i64, limit: u32) -> Vec<Entry>;
+        balances(with_accounts: bool) -> Vec<SystemBalance>;
+        transfer_totals(asset: AssetId, treasury: Address, up_to: u64) -> TransferTotals;
+        broken_laws() -> Vec<LawViolation>;
+        ping() -> ();
+        schema_versions() -> (i64, i64);
+    }
+}
