@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults fuzz contracts-tools postgres-tools help
+.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,11 +40,19 @@ advisories: ## Known vulnerabilities; needs the advisory database.
 
 bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latency against their floors.
 	cargo build --release --locked --bin inspay --bin bench
+	@if grep -qa INSPAY_FAIL_POINT target/release/inspay; then \
+		echo 'a release has fail points' >&2; exit 1; fi
 	target/release/bench
 
 faults: contracts-tools ## Try the matrix of faults and reorgs on a living chain, twenty seeds a cell.
 	cargo build --locked --bin inspay --bin matrix
 	target/debug/matrix
+
+KILLS ?= 100
+
+kills: contracts-tools postgres-tools ## Kill the gateway at every fail point and at KILLS random moments, on both databases.
+	cargo build --locked --bin inspay
+	INSPAY_KILLS=$(KILLS) cargo test --locked -p inspay-it --test it -- kill:: --nocapture --test-threads 2
 
 FUZZ_SECONDS ?= 30
 

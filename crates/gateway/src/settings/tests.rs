@@ -89,6 +89,8 @@ fn every_refusal_names_its_setting() {
         ("colour = 1\n".to_owned(), "colour"),
         ("[server]\nlissen = \"x\"\n".to_owned(), "lissen"),
         ("[server]\nlisten = \"x\"\n".to_owned(), "server.listen"),
+        ("[server]\nlease_seconds = 1\n".to_owned(), "server.lease_seconds"),
+        ("[server]\nlease_seconds = 301\n".to_owned(), "server.lease_seconds"),
         ("[database]\nurl = \"sqlite:\"\n".to_owned(), "database.url"),
         ("[settlement]\nover = \"steal\"\n".to_owned(), "steal"),
         (example.replace("depth = 3 }", "depth = 0 }"), "chains[0].assets[0].confirmations"),
