@@ -4,8 +4,6 @@ mod adversaries;
 mod cli;
 mod delivery;
 mod faults;
-mod kill;
-mod leases;
 mod pay;
 mod refuse;
 mod restart;

@@ -24,7 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 
 /// The text of all migrations: what a template of the schema is known by.
 #[cfg(feature = "cluster")]
-pub(crate) const TEXT: &[(i64, &str, &str)] = &MIGRATIONS;
+pub(crate) const TEXT: &[(i64, &str, &str)] = MIGRATIONS;
 
 /// The newest migration that this release knows.
 pub(crate) const NEWEST: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

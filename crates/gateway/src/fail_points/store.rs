@@ -82,6 +82,7 @@ calls! {
         order(id: OrderId) -> Option<Order>;
         orders(filter: OrderFilter, page: Page) -> Vec<(i64, Order)>;
         held_slots(asset: AssetId, treasury: Address) -> u64;
+        unpaid_orders(account: &AccountId) -> u64;
         save_rates(samples: Vec<(AssetId, RateSample)>) -> ();
         rates_at(wanted: Vec<(AssetId, Timestamp)>) -> Vec<Option<RateSample>>;
         create_key(key: ApiKeyRecord) -> ();

@@ -6,7 +6,7 @@ use inspay_ports::{
     AppliedBlock, BlocksCommit, Chain as _, CursorRecord, FollowStore as _, Proof,
     fake::{ChainTx, FakeChain},
 };
-use inspay_primitives::{Address, B256, Transfer, U256};
+use inspay_primitives::{Address, B256, FencingNumber, Transfer, U256};
 use inspay_watcher::{FollowedAsset, Stall, Stepped};
 
 use crate::world::{AT_HEAD, BUYER, CHAIN, INSPI, TREASURY, USDT, World, asset, mint, pay, settle};
@@ -111,6 +111,7 @@ async fn what_was_made_up_leaves_the_chain_when_its_block_is_read_again() {
     let mut made_up = Transfer { log_index: 9, ..told };
     made_up.key.tx_hash = B256::repeat_byte(0xee);
     let commit = BlocksCommit {
+        fencing: FencingNumber::UNLEASED,
         expected_revision: Some(cursor.revision),
         orphaned: Vec::new(),
         added: vec![AppliedBlock { block, proof: Proof::Range, transfers: vec![made_up] }],
