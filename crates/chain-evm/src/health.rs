@@ -129,13 +129,18 @@ impl Health {
     /// It refused since it was asked too often.
     pub(crate) fn limited(&mut self, now: Instant, asked_for: Option<Duration>) {
         self.failures = self.failures.saturating_add(1);
+        self.pace.refused(now);
+        let rests = self.rest.is_some_and(|rest| rest.is_asked_for && now < rest.until);
+        if rests && asked_for.is_none() {
+            // Several requests of one burst were refused: one refusal, not a row of them.
+            return;
+        }
         let length = asked_for.unwrap_or_else(|| doubled(REST_FIRST, self.in_a_row, REST_MAX));
         self.in_a_row = self.in_a_row.saturating_add(1);
         let until = now + length.min(ASKED_MAX);
-        // Of several refusals of one burst the longest rest counts.
+        // Of several rests that it asked for the longest counts.
         let longest = self.rest.filter(|rest| rest.is_asked_for && until < rest.until);
         self.rest = Some(longest.unwrap_or(Rest { until, is_asked_for: true }));
-        self.pace.refused(now);
     }
 
     /// It could not be reached, or was in trouble.
@@ -255,7 +260,7 @@ mod tests {
             ("overtaken", &[overtaken], seconds(2)),
             ("overtaken often", &[overtaken; 9], seconds(30)),
             ("limited", &[limited], Duration::from_millis(250)),
-            ("limited often", &[limited; 9], seconds(3)),
+            ("limited often at once", &[limited; 9], Duration::from_millis(250)),
             ("asked for rest", &[asked], seconds(20)),
             ("asked for rest, then answered", &[asked, answered], seconds(20)),
             ("asked for rest, then limited", &[asked, limited], seconds(20)),
@@ -268,6 +273,22 @@ mod tests {
             let (_, length) = lasts(acts, Duration::ZERO);
             assert_eq!(length, *expected, "{name}");
         }
+    }
+
+    #[test]
+    fn one_that_refuses_after_every_rest_rests_longer_up_to_a_limit() {
+        let (mut health, mut now) = (Health::default(), Instant::now());
+        let mut rests = Vec::new();
+        for _ in 0..6 {
+            health.limited(now, None);
+            let Standing::RestsUntil(until) = health.standing(now) else { panic!("it rests") };
+            rests.push((until - now).as_millis());
+            now = until;
+        }
+        assert_eq!(rests, [250, 500, 1_000, 2_000, 3_000, 3_000]);
+        health.answered(now, 1);
+        health.limited(now, None);
+        assert_eq!(health.standing(now), Standing::RestsUntil(now + REST_FIRST));
     }
 
     #[test]
