@@ -56,6 +56,8 @@ enum Command {
     Migrate,
     /// Read past blocks up to what is final, with a progress bar, then stop.
     Backfill(commands::backfill::BackfillArgs),
+    /// Follow a chain anew from a block on: the way out of a reorg deeper than what is kept.
+    Rescan(commands::rescan::RescanArgs),
     /// Compare the recorded transfers and the books with the chain.
     Reconcile,
     /// Verify the journal or show its balances.
@@ -151,6 +153,7 @@ async fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Serve(args) => commands::serve::run(args, context).await,
         Command::Migrate => commands::migrate::run(context).await,
         Command::Backfill(args) => commands::backfill::run(args, context).await,
+        Command::Rescan(args) => commands::rescan::run(args, context).await,
         Command::Reconcile => commands::reconcile::run(context).await,
         Command::Ledger(command) => commands::ledger::run(command, context).await,
         Command::Accounts(args) => commands::accounts::run(args, context).await,

@@ -83,6 +83,15 @@ impl BlocksCommit {
     }
 }
 
+/// Giving up what was applied above a block, so that the chain is followed anew from there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewind {
+    /// The revision of the cursor that this builds on.
+    pub expected_revision: i64,
+    /// The cursor afterwards; its tip is the last block that stays, or that takes the place of the one there.
+    pub cursor: CursorRecord,
+}
+
 /// One commit of catch-up: a span of finalized blocks with what their ranges brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RangeCommit {

@@ -15,7 +15,7 @@ use inspay_quoting::RateSample;
 
 use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CursorRecord, HistoryLine,
-    IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit,
+    IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, Rewind,
     StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
     TransferView, WindowBlock,
 };
@@ -50,6 +50,11 @@ pub trait FollowStore: Send + Sync + std::fmt::Debug {
     /// as [`Self::commit_blocks`]; a transfer that is already recorded is not doubled. The window afterwards
     /// is the cursor's tip alone, proven by [`crate::Proof::Range`].
     async fn commit_range(&self, commit: RangeCommit) -> Result<(), StoreError>;
+
+    /// Takes every block above the new tip off the chain, with the transfers in it, and moves the cursor there. One
+    /// commit. A block at the tip's height that is another one leaves too. Nothing is deleted: what is read again joins
+    /// the chain again. Fails with `CursorMoved`, changing nothing, unless the cursor is at `expected_revision`.
+    async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError>;
 }
 
 /// What selling keeps: quotes, orders, rates, keys, idempotent answers.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inspay_ports::{
-    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
+    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit, Rewind,
     StoreError, StoreErrorKind, WindowBlock,
 };
 use inspay_primitives::{BlockRef, ChainId, FencingNumber, Transfer, TransferId};
@@ -78,6 +78,13 @@ const RECORD_BLOCKS: &str = "WITH pruned AS (\
      FROM UNNEST($2::bigint[], $3::bytea[], $4::bigint[], $5::text[]) AS b(number, hash, block_time, proof) \
      WHERE b.number >= $6 \
      ON CONFLICT (chain_id, hash) DO UPDATE SET canonical = TRUE, proof = EXCLUDED.proof";
+
+/// Takes the blocks above a height off the chain, and another one at it, with the transfers in them.
+const FLIP_ABOVE: &str = "WITH left_chain AS (\
+         UPDATE block SET canonical = FALSE WHERE chain_id = $1 AND canonical AND number >= $2 \
+         AND (number > $2 OR hash <> $3)) \
+     UPDATE transfer SET canonical = FALSE WHERE chain_id = $1 AND block_number >= $2 AND canonical \
+     AND (block_number > $2 OR block_hash <> $3)";
 
 macro_rules! record_transfers {
     () => {
@@ -172,6 +179,21 @@ impl FollowStore for PostgresStore {
             }
             tried => tried,
         }
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError> {
+        let mut session = self.begin_keyed("take blocks off the chain").await?;
+        let wrong = wrong(session.act);
+        let CursorRecord { chain_id, tip, .. } = rewind.cursor;
+        move_cursor(&mut session, Some(rewind.expected_revision), &rewind.cursor).await?;
+        let flip = sqlx::query(FLIP_ABOVE)
+            .bind(chain(chain_id).map_err(&wrong)?)
+            .bind(height(tip.number))
+            .bind(tip.hash.as_slice());
+        session.run(flip).await?;
+        let tip = AppliedBlock { block: tip, proof: Proof::Range, transfers: Vec::new() };
+        record_blocks(&mut session, chain_id, &[tip], 0).await?;
+        session.commit().await
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use inspay_ports::{
-    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit,
+    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, FollowStore, Proof, RangeCommit, Rewind,
     StoreError, StoreErrorKind, WindowBlock,
 };
 use inspay_primitives::{BlockRef, ChainId, FencingNumber, Transfer, TransferId};
@@ -46,6 +46,14 @@ const FIRST_CURSOR: &str = "INSERT INTO cursor (start_number, tip_number, tip_ha
 const PRUNE_BLOCKS: &str = "DELETE FROM block WHERE chain_id = ? AND number < ?";
 
 const PRUNE_WINDOW: &str = "DELETE FROM block WHERE chain_id = ?1";
+
+/// Takes the blocks above a height off the chain, and another one at it.
+const FLIP_BLOCKS_ABOVE: &str = "UPDATE block SET canonical = 0 WHERE chain_id = ?1 AND canonical = 1 \
+     AND number >= ?2 AND (number > ?2 OR hash <> ?3)";
+
+/// Takes the transfers in them off the chain.
+const FLIP_TRANSFERS_ABOVE: &str = "UPDATE transfer SET canonical = 0 WHERE chain_id = ?1 AND block_number >= ?2 \
+     AND canonical = 1 AND (block_number > ?2 OR block_hash <> ?3)";
 
 /// Up to as many blocks and transfers are committed by one script.
 const SCRIPT_ROWS_MAX: usize = 8;
@@ -102,6 +110,23 @@ impl FollowStore for SqliteStore {
             }
             tried => tried,
         }
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError> {
+        let mut session = self.begin("take blocks off the chain").await?;
+        let wrong = wrong(session.act);
+        let CursorRecord { chain_id, tip, .. } = rewind.cursor;
+        move_cursor(&mut session, Some(rewind.expected_revision), &rewind.cursor).await?;
+        for flip in [FLIP_BLOCKS_ABOVE, FLIP_TRANSFERS_ABOVE] {
+            let flip = hot(flip)
+                .bind(chain(chain_id).map_err(&wrong)?)
+                .bind(height(tip.number))
+                .bind(tip.hash.to_vec());
+            session.run(flip).await?;
+        }
+        let tip = AppliedBlock { block: tip, proof: Proof::Range, transfers: Vec::new() };
+        record_blocks(&mut session, chain_id, &[tip], 0).await?;
+        session.commit().await
     }
 }
 

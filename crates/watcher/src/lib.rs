@@ -21,6 +21,7 @@ mod lease;
 mod meters;
 mod ranges;
 mod reader;
+mod rescan;
 mod run;
 mod second_pass;
 mod settings;
@@ -35,6 +36,7 @@ pub use follow::{Disagreement, Fact, Follow, FollowRules, HaltReason, Idle, Next
 pub use follower::{Follower, Stepped};
 pub use lease::{LeaseHeld, LeaseLost, LeaseTerms};
 pub use ranges::{RangePlanner, RangeRequest, Refused};
+pub use rescan::Rescanned;
 pub use settings::{FollowSettings, FollowedAsset, RangeSettings};
 pub use status::{FollowStatus, Stall};
 pub use window::Window;

@@ -9,4 +9,5 @@ pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod migrate;
 pub(crate) mod reconcile;
+pub(crate) mod rescan;
 pub(crate) mod serve;

@@ -59,7 +59,8 @@ pub enum Idle {
 pub enum HaltReason {
     /// The chain contradicts a block of ours that cannot be given up.
     #[error(
-        "reorg_below_finalized: block {number} is {ours} here and {theirs} on the chain, and blocks up to {floor} are final"
+        "reorg_below_finalized: block {number} is {ours} here and {theirs} on the chain, and blocks up to {floor} are final; \
+         `inspay rescan` reads the chain again"
     )]
     ReorgBelowFinalized {
         /// Height of the contradiction.

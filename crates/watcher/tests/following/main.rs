@@ -7,6 +7,7 @@ mod faults;
 mod histories;
 mod leases;
 mod metrics;
+mod rescans;
 mod running;
 mod scenarios;
 mod settings;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::picture;
 use crate::{
-    AppliedBlock, ChainTags, CursorRecord, Page, Proof, RangeCommit, Store, StoreError,
+    AppliedBlock, ChainTags, CursorRecord, Page, Proof, RangeCommit, Rewind, Store, StoreError,
     StoreErrorKind, TransferFilter, TransferView, WindowBlock,
     contract::samples::{
         CHAIN, Follower, applied, block, digest, inspi, paid, reference, seen_again, treasury,
@@ -59,6 +59,64 @@ pub async fn a_block_that_is_read_again_replaces_what_was_recorded_of_it(store: 
     let to_settle = store.transfers_to_settle(CHAIN, None, 9, 9).await.expect("reads");
     let keys: Vec<_> = to_settle.iter().map(|record| record.transfer.key).collect();
     assert_eq!(keys, [stays.key, missing.key]);
+}
+
+fn rewind_to(cursor: CursorRecord, tip: BlockRef) -> Rewind {
+    let after = CursorRecord {
+        tip,
+        audited_to: tip.number,
+        epoch: cursor.epoch + 1,
+        revision: cursor.revision + 1,
+        ..cursor
+    };
+    Rewind { expected_revision: cursor.revision, cursor: after }
+}
+
+/// What lay above the block that was gone back to has left the chain, and may come back; what lay below stays.
+pub async fn going_back_takes_what_lay_above_off_the_chain(store: &Arc<dyn Store>) {
+    let mut follower = Follower::new(store);
+    let at = |number: u32| block("a", number.into());
+    let transfers =
+        [6u32, 7, 8].map(|number| paid(number.into(), usdt(), units(10), at(number), 1));
+    let added = (5..=9).map(|number| {
+        let inside = transfers.iter().filter(|transfer| transfer.block.number == number);
+        applied(block("a", number), inside.copied().collect())
+    });
+    follower.extend(added.collect()).await;
+    let cursor = follower.cursor.expect("stands");
+    let rewind = rewind_to(cursor, at(7));
+    let stale = Rewind { expected_revision: cursor.revision - 1, ..rewind.clone() };
+    assert_moved(store.rewind(stale).await);
+    assert_eq!(heights(store).await, [5, 6, 7, 8, 9]);
+
+    store.rewind(rewind.clone()).await.expect("goes back");
+    assert_eq!(store.cursor(CHAIN).await.expect("reads"), Some(rewind.cursor));
+    assert_eq!(heights(store).await, [5, 6, 7]);
+    for (transfer, canonical) in transfers.iter().zip([true, true, false]) {
+        assert_eq!(view(store, transfer).await.canonical, canonical, "{transfer:?}");
+    }
+    follower.cursor = Some(rewind.cursor);
+    follower.extend(vec![applied(at(8), vec![transfers[2]])]).await;
+    assert_eq!(heights(store).await, [5, 6, 7, 8]);
+    assert!(view(store, &transfers[2]).await.canonical);
+}
+
+/// The block gone back to may be another one than stood there, below all that the window holds.
+pub async fn going_back_below_the_window_begins_a_new_one(store: &Arc<dyn Store>) {
+    let mut follower = Follower::new(store);
+    let transfers = [3u32, 4, 6]
+        .map(|number| paid(number.into(), usdt(), units(10), block("a", number.into()), 1));
+    follower.range(block("a", 9), transfers.to_vec()).await;
+    let rewind = rewind_to(follower.cursor.expect("stands"), block("b", 4));
+    store.rewind(rewind).await.expect("goes back");
+    assert_eq!(heights(store).await, [4]);
+    assert_eq!(
+        store.canonical_hashes(CHAIN, vec![4, 9]).await.expect("reads"),
+        [Some(block("b", 4).hash), None]
+    );
+    for (transfer, canonical) in transfers.iter().zip([true, false, false]) {
+        assert_eq!(view(store, transfer).await.canonical, canonical, "{transfer:?}");
+    }
 }
 
 /// Before the first commit there is nothing, and that is no error.

@@ -16,6 +16,8 @@ macro_rules! store_contract {
                 a_cursor_that_moved_refuses_the_commit_whole
                 of_many_followers_on_one_revision_one_commits
                 a_block_that_is_read_again_replaces_what_was_recorded_of_it
+                going_back_takes_what_lay_above_off_the_chain
+                going_back_below_the_window_begins_a_new_one
                 blocks_and_their_transfers_are_recorded_together
                 the_window_is_oldest_first_and_starts_where_it_is_told
                 a_second_canonical_block_at_one_height_is_refused

@@ -1,6 +1,6 @@
 //! The follower's side of the fake store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use inspay_primitives::{B256, BlockRef, ChainId, Transfer, TransferId};
@@ -10,7 +10,7 @@ use super::{
     rows::{BlockRow, State},
 };
 use crate::{
-    AppliedBlock, BlocksCommit, CursorRecord, FollowStore, Proof, RangeCommit, StoreError,
+    AppliedBlock, BlocksCommit, CursorRecord, FollowStore, Proof, RangeCommit, Rewind, StoreError,
     StoreErrorKind, WindowBlock,
 };
 
@@ -69,6 +69,31 @@ impl FollowStore for FakeStore {
             state.blocks.insert((chain, tip.hash), BlockRow { block: tip, proof: Proof::Range });
             state.canonical.insert((chain, tip.number), tip.hash);
             state.cursors.insert(chain, commit.cursor);
+            Ok(())
+        })
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError> {
+        self.write("take blocks off the chain", |state| {
+            let CursorRecord { chain_id: chain, tip, .. } = rewind.cursor;
+            state.check_revision(chain, Some(rewind.expected_revision))?;
+            let leaves = |block: &BlockRef| {
+                tip.number < block.number || (block.number == tip.number && block.hash != tip.hash)
+            };
+            let gone: BTreeSet<B256> = state
+                .transfers
+                .values()
+                .map(|row| row.transfer)
+                .filter(|transfer| transfer.key.chain_id == chain && leaves(&transfer.block))
+                .map(|transfer| transfer.block.hash)
+                .chain(state.blocks.values().map(|row| row.block).filter(leaves).map(|at| at.hash))
+                .collect();
+            for hash in gone {
+                state.orphan(chain, hash);
+            }
+            state.blocks.insert((chain, tip.hash), BlockRow { block: tip, proof: Proof::Range });
+            state.canonical.insert((chain, tip.number), tip.hash);
+            state.cursors.insert(chain, rewind.cursor);
             Ok(())
         })
     }
