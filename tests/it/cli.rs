@@ -95,6 +95,7 @@ async fn help_and_completions_are_there() {
         "serve",
         "migrate",
         "backfill",
+        "rescan",
         "reconcile",
         "ledger",
         "accounts",

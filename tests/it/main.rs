@@ -6,6 +6,7 @@ mod delivery;
 mod faults;
 mod pay;
 mod refuse;
+mod rescan;
 mod restart;
 mod stories;
 mod topology;

@@ -265,7 +265,11 @@ impl Follower {
                         return Ok(stepped);
                     }
                 }
-                Next::Halt(reason) => return Ok(Stepped::Halted(reason)),
+                Next::Halt(reason) => {
+                    // A person may have gone back behind it meanwhile.
+                    self.is_loaded = false;
+                    return Ok(Stepped::Halted(reason));
+                }
             }
         }
     }
