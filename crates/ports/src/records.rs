@@ -86,6 +86,8 @@ impl BlocksCommit {
 /// Giving up what was applied above a block, so that the chain is followed anew from there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rewind {
+    /// The holding of the chain's lease that is in force. A person goes back under whoever holds it.
+    pub fencing: FencingNumber,
     /// The revision of the cursor that this builds on.
     pub expected_revision: i64,
     /// The cursor afterwards; its tip is the last block that stays, or that takes the place of the one there.

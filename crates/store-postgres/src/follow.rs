@@ -185,7 +185,8 @@ impl FollowStore for PostgresStore {
         let mut session = self.begin_keyed("take blocks off the chain").await?;
         let wrong = wrong(session.act);
         let CursorRecord { chain_id, tip, .. } = rewind.cursor;
-        move_cursor(&mut session, Some(rewind.expected_revision), &rewind.cursor).await?;
+        let expected = Some(rewind.expected_revision);
+        move_cursor(&mut session, expected, rewind.fencing, &rewind.cursor).await?;
         let flip = sqlx::query(FLIP_ABOVE)
             .bind(chain(chain_id).map_err(&wrong)?)
             .bind(height(tip.number))

@@ -116,7 +116,8 @@ impl FollowStore for SqliteStore {
         let mut session = self.begin("take blocks off the chain").await?;
         let wrong = wrong(session.act);
         let CursorRecord { chain_id, tip, .. } = rewind.cursor;
-        move_cursor(&mut session, Some(rewind.expected_revision), &rewind.cursor).await?;
+        let expected = Some(rewind.expected_revision);
+        move_cursor(&mut session, expected, rewind.fencing, &rewind.cursor).await?;
         for flip in [FLIP_BLOCKS_ABOVE, FLIP_TRANSFERS_ABOVE] {
             let flip = hot(flip)
                 .bind(chain(chain_id).map_err(&wrong)?)

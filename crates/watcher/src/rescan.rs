@@ -3,7 +3,7 @@
 //! Never deletes: what leaves the chain is taken back by settlement, and what is read again joins it again.
 
 use inspay_ports::{ChainTags, CursorRecord, Rewind};
-use inspay_primitives::BlockRef;
+use inspay_primitives::{BlockRef, FencingNumber};
 
 use crate::{catch_up::check_number, error::FollowError, follower::Follower};
 
@@ -77,7 +77,9 @@ impl Follower {
             revision: cursor.revision.saturating_add(1),
             ..cursor
         };
-        let rewind = Rewind { expected_revision: cursor.revision, cursor: after };
+        let lease = self.store.lease(cursor.chain_id).await?;
+        let fencing = lease.map_or(FencingNumber::UNLEASED, |lease| lease.number);
+        let rewind = Rewind { fencing, expected_revision: cursor.revision, cursor: after };
         self.store.rewind(rewind).await?;
         tracing::warn!(
             chain.id = self.settings.chain_id.0,

@@ -9,13 +9,7 @@ fn chain(trouble: Option<(ChainTroubleKind, &str)>) -> ChainStatus {
     let head = BlockRef { number: 120, hash: B256::repeat_byte(1), time: start() };
     let view = ChainView { head, safe_number: 110, finalized_number: 100, audited_to: 120 };
     let trouble = trouble.map(|(kind, detail)| (kind, detail.to_owned()));
-    ChainStatus {
-        chain_id: CHAIN,
-        view: Some(view),
-        standby: None,
-        trouble,
-        notes: Vec::new(),
-    }
+    ChainStatus { chain_id: CHAIN, view: Some(view), standby: None, trouble, notes: Vec::new() }
 }
 
 #[tokio::test]

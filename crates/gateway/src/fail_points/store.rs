@@ -7,9 +7,9 @@ use inspay_ledger::{Entry, Event, Lot, Touches, TransferRecord};
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
     FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
-    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, SaleStore, Store,
-    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
-    TransferView, WindowBlock,
+    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind,
+    SaleStore, Store, StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
+    TransferTotals, TransferView, WindowBlock,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
@@ -54,6 +54,7 @@ calls! {
         window(chain: ChainId) -> Vec<WindowBlock>;
         commit_blocks(commit: BlocksCommit) -> ();
         commit_range(commit: RangeCommit) -> ();
+        rewind(rewind: Rewind) -> ();
     }
     LEASES: LeaseStore {
         lease(chain: ChainId) -> Option<LeaseRecord>;

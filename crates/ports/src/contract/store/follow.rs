@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use inspay_primitives::{
-    Address, AssetId, B256, BlockRef, ChainId, Direction, Transfer, TransferKey, U256,
+    Address, AssetId, B256, BlockRef, ChainId, Direction, FencingNumber, Transfer, TransferKey,
+    U256,
 };
 use tokio::task::JoinSet;
 
@@ -69,7 +70,7 @@ fn rewind_to(cursor: CursorRecord, tip: BlockRef) -> Rewind {
         revision: cursor.revision + 1,
         ..cursor
     };
-    Rewind { expected_revision: cursor.revision, cursor: after }
+    Rewind { fencing: FencingNumber::UNLEASED, expected_revision: cursor.revision, cursor: after }
 }
 
 /// What lay above the block that was gone back to has left the chain, and may come back; what lay below stays.
@@ -87,6 +88,9 @@ pub async fn going_back_takes_what_lay_above_off_the_chain(store: &Arc<dyn Store
     let rewind = rewind_to(cursor, at(7));
     let stale = Rewind { expected_revision: cursor.revision - 1, ..rewind.clone() };
     assert_moved(store.rewind(stale).await);
+    let fenced = Rewind { fencing: FencingNumber(9), ..rewind.clone() };
+    let error = store.rewind(fenced).await.expect_err("is fenced");
+    assert!(matches!(error.kind, StoreErrorKind::Fenced), "{error:?}");
     assert_eq!(heights(store).await, [5, 6, 7, 8, 9]);
 
     store.rewind(rewind.clone()).await.expect("goes back");

@@ -76,6 +76,7 @@ impl FollowStore for FakeStore {
     async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError> {
         self.write("take blocks off the chain", |state| {
             let CursorRecord { chain_id: chain, tip, .. } = rewind.cursor;
+            state.check_holding(chain, rewind.fencing)?;
             state.check_revision(chain, Some(rewind.expected_revision))?;
             let leaves = |block: &BlockRef| {
                 tip.number < block.number || (block.number == tip.number && block.hash != tip.hash)
