@@ -4,6 +4,7 @@ mod adversaries;
 mod cli;
 mod delivery;
 mod faults;
+mod leases;
 mod pay;
 mod refuse;
 mod rescan;
