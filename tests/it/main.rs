@@ -4,6 +4,7 @@ mod adversaries;
 mod cli;
 mod delivery;
 mod faults;
+mod kill;
 mod leases;
 mod pay;
 mod refuse;
