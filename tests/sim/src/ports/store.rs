@@ -1,0 +1,360 @@
+//! The store's port of one process.
+//!
+//! A write and its check are one: nothing else runs in between.
+
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use async_trait::async_trait;
+use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
+use inspay_ports::{
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
+    FollowStore, HistoryLine, IdempotencyClaim, LawViolation, NewOrder, OrderFilter, Page,
+    RangeCommit, ReadStore, SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse,
+    SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock, fake::FakeStore,
+};
+use inspay_primitives::{
+    AccountId, Address, AssetId, B256, ChainId, LotId, Order, OrderId, QuoteId, Timestamp,
+    TransferId,
+};
+use inspay_quoting::RateSample;
+use tokio::sync::Mutex;
+
+use crate::{chaos::Chaos, endpoint::Shared, journal::Event, laws::Laws, plant::Plant};
+
+/// The fake store behind the process's troubles.
+#[derive(Debug)]
+pub(crate) struct SimStore {
+    pub(crate) inner: Arc<FakeStore>,
+    pub(crate) laws: Arc<Mutex<Laws>>,
+    pub(crate) chaos: Arc<Chaos>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) plant: Option<Plant>,
+}
+
+impl SimStore {
+    async fn checked_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
+        let mut laws = self.laws.lock().await;
+        let written = self.inner.commit_blocks(commit.clone()).await;
+        match &written {
+            Ok(()) => laws.applied(&commit).await,
+            Err(error) => self.count_moved(error),
+        }
+        written
+    }
+
+    async fn checked_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
+        let mut laws = self.laws.lock().await;
+        let written = self.inner.commit_range(commit.clone()).await;
+        match &written {
+            Ok(()) => laws.ranged(&commit).await,
+            Err(error) => self.count_moved(error),
+        }
+        written
+    }
+
+    fn count_moved(&self, error: &StoreError) {
+        if matches!(error.kind, StoreErrorKind::CursorMoved) {
+            self.shared.journal.saw(Event::CursorMoved);
+        }
+    }
+
+    async fn checked_batch(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
+        let mut laws = self.laws.lock().await;
+        let chain = crate::chain::CHAIN;
+        let oldest = self.inner.oldest_unsettled_time(chain).await?;
+        let written: Arc<StdMutex<Option<BatchRows>>> = Arc::default();
+        let seen = Arc::clone(&written);
+        let watched: Decide = Arc::new(move |state| {
+            let rows = decide(state);
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows.clone());
+            rows
+        });
+        self.inner.transact(touches, watched).await?;
+        let rows = written.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(rows) = rows {
+            laws.posted(&rows, oldest).await;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl FollowStore for SimStore {
+    async fn cursor(&self, chain: ChainId) -> Result<Option<CursorRecord>, StoreError> {
+        self.chaos.store("cursor", false, self.inner.cursor(chain)).await
+    }
+
+    async fn window(&self, chain: ChainId) -> Result<Vec<WindowBlock>, StoreError> {
+        self.chaos.store("window", false, self.inner.window(chain)).await
+    }
+
+    async fn commit_blocks(&self, mut commit: BlocksCommit) -> Result<(), StoreError> {
+        if let Some(plant) = self.plant {
+            plant.spoil_commit(&self.inner, &mut commit).await;
+        }
+        let has_rows = commit.added.iter().any(|applied| !applied.transfers.is_empty());
+        if self.plant == Some(Plant::CursorBeforeRows) && has_rows {
+            let mut bare = commit.clone();
+            for applied in &mut bare.added {
+                applied.transfers.clear();
+            }
+            self.chaos.store("commit a cursor", true, self.checked_blocks(bare)).await?;
+            commit.expected_revision = Some(commit.cursor.revision);
+            commit.orphaned.clear();
+            return self.chaos.store("commit rows", true, self.inner.commit_blocks(commit)).await;
+        }
+        self.chaos.store("commit blocks", true, self.checked_blocks(commit)).await
+    }
+
+    async fn commit_range(&self, mut commit: RangeCommit) -> Result<(), StoreError> {
+        if self.plant == Some(Plant::AuditSkipped) {
+            commit.cursor.audited_to = commit.cursor.tip.number;
+        }
+        self.chaos.store("commit a range", true, self.checked_range(commit)).await
+    }
+}
+
+#[async_trait]
+impl SaleStore for SimStore {
+    async fn save_quote(&self, quote: StoredQuote) -> Result<(), StoreError> {
+        self.inner.save_quote(quote).await
+    }
+
+    async fn quote(&self, id: QuoteId) -> Result<Option<StoredQuote>, StoreError> {
+        self.inner.quote(id).await
+    }
+
+    async fn create_order(&self, order: NewOrder) -> Result<Order, StoreError> {
+        self.inner.create_order(order).await
+    }
+
+    async fn order(&self, id: OrderId) -> Result<Option<Order>, StoreError> {
+        self.inner.order(id).await
+    }
+
+    async fn orders(
+        &self,
+        filter: OrderFilter,
+        page: Page,
+    ) -> Result<Vec<(i64, Order)>, StoreError> {
+        self.inner.orders(filter, page).await
+    }
+
+    async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError> {
+        self.inner.held_slots(asset, treasury).await
+    }
+
+    async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError> {
+        self.inner.save_rates(samples).await
+    }
+
+    async fn rates_at(
+        &self,
+        wanted: Vec<(AssetId, Timestamp)>,
+    ) -> Result<Vec<Option<RateSample>>, StoreError> {
+        self.chaos.store("rates", false, self.inner.rates_at(wanted)).await
+    }
+
+    async fn create_key(&self, key: ApiKeyRecord) -> Result<(), StoreError> {
+        self.inner.create_key(key).await
+    }
+
+    async fn key(&self, hash: B256) -> Result<Option<ApiKeyRecord>, StoreError> {
+        self.inner.key(hash).await
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKeyRecord>, StoreError> {
+        self.inner.keys().await
+    }
+
+    async fn revoke_key(&self, label: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.inner.revoke_key(label, at).await
+    }
+
+    async fn claim_idempotency(
+        &self,
+        scope: &str,
+        key: &str,
+        fingerprint: B256,
+        now: Timestamp,
+        stale_before: Timestamp,
+    ) -> Result<IdempotencyClaim, StoreError> {
+        self.inner.claim_idempotency(scope, key, fingerprint, now, stale_before).await
+    }
+
+    async fn answer_idempotency(
+        &self,
+        scope: &str,
+        key: &str,
+        response: StoredResponse,
+    ) -> Result<(), StoreError> {
+        self.inner.answer_idempotency(scope, key, response).await
+    }
+
+    async fn abandon_idempotency(&self, scope: &str, key: &str) -> Result<(), StoreError> {
+        self.inner.abandon_idempotency(scope, key).await
+    }
+}
+
+#[async_trait]
+impl BooksStore for SimStore {
+    async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
+        self.chaos.store("transact", true, self.checked_batch(touches, decide)).await
+    }
+
+    async fn transfers_to_settle(
+        &self,
+        chain: ChainId,
+        after: Option<(u64, u32)>,
+        up_to: u64,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let asked = self.inner.transfers_to_settle(chain, after, up_to, limit);
+        self.chaos.store("transfers to settle", false, asked).await
+    }
+
+    async fn transfers_to_reverse(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        if self.plant == Some(Plant::ReversalSkipped) {
+            return Ok(Vec::new());
+        }
+        let asked = self.inner.transfers_to_reverse(chain, limit);
+        self.chaos.store("transfers to reverse", false, asked).await
+    }
+
+    async fn canonical_hashes(
+        &self,
+        chain: ChainId,
+        numbers: Vec<u64>,
+    ) -> Result<Vec<Option<B256>>, StoreError> {
+        let asked = self.inner.canonical_hashes(chain, numbers);
+        self.chaos.store("canonical hashes", false, asked).await
+    }
+
+    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+        self.chaos.store("orders for", false, self.inner.orders_for(probes)).await
+    }
+
+    async fn has_orders_before(&self, chain: ChainId, time: Timestamp) -> Result<bool, StoreError> {
+        self.chaos.store("has orders", false, self.inner.has_orders_before(chain, time)).await
+    }
+
+    async fn orders_to_close(
+        &self,
+        chain: ChainId,
+        chain_time: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        let asked = self.inner.orders_to_close(chain, chain_time, limit);
+        self.chaos.store("orders to close", false, asked).await
+    }
+
+    async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError> {
+        if self.plant == Some(Plant::ClosedTooEarly) {
+            return Ok(None);
+        }
+        self.chaos.store("oldest unsettled", false, self.inner.oldest_unsettled_time(chain)).await
+    }
+
+    async fn free_slots(
+        &self,
+        chain: ChainId,
+        finalized_number: u64,
+        quarantined_before: Timestamp,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
+        let before = match self.plant {
+            Some(Plant::SlotFreedAtExpiry) => Timestamp::FAR,
+            Some(_) | None => quarantined_before,
+        };
+        let asked = self.inner.free_slots(chain, finalized_number, before, limit);
+        let freed = self.chaos.store("free slots", true, asked).await?;
+        self.shared.journal.saw_times(Event::SlotsFreed, freed);
+        Ok(freed)
+    }
+
+    async fn lots_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<LotId>, StoreError> {
+        self.chaos.store("lots to expire", false, self.inner.lots_to_expire(now, limit)).await
+    }
+}
+
+#[async_trait]
+impl ReadStore for SimStore {
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferView>, StoreError> {
+        self.inner.transfer(id).await
+    }
+
+    async fn transfers(
+        &self,
+        filter: TransferFilter,
+        page: Page,
+    ) -> Result<Vec<TransferView>, StoreError> {
+        self.inner.transfers(filter, page).await
+    }
+
+    async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError> {
+        self.inner.lots(account).await
+    }
+
+    async fn account(&self, account: &AccountId) -> Result<Option<AccountSummary>, StoreError> {
+        self.inner.account(account).await
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<AccountSummary>, StoreError> {
+        self.inner.accounts(after, limit).await
+    }
+
+    async fn history(
+        &self,
+        account: &AccountId,
+        page: Page,
+    ) -> Result<Vec<HistoryLine>, StoreError> {
+        self.inner.history(account, page).await
+    }
+
+    async fn events(
+        &self,
+        account: Option<&AccountId>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<LedgerEvent>, StoreError> {
+        self.inner.events(account, after, limit).await
+    }
+
+    async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.inner.entries(after, limit).await
+    }
+
+    async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError> {
+        self.inner.balances(with_accounts).await
+    }
+
+    async fn transfer_totals(
+        &self,
+        asset: AssetId,
+        treasury: Address,
+        up_to: u64,
+    ) -> Result<TransferTotals, StoreError> {
+        let asked = self.inner.transfer_totals(asset, treasury, up_to);
+        self.chaos.store("transfer totals", false, asked).await
+    }
+
+    async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError> {
+        self.inner.broken_laws().await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.inner.ping().await
+    }
+
+    async fn schema_versions(&self) -> Result<(i64, i64), StoreError> {
+        self.inner.schema_versions().await
+    }
+}
