@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills contracts-tools postgres-tools help
+.PHONY: demo test sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -14,6 +14,9 @@ test: contracts-tools postgres-tools ## Run all tests, on both databases and a r
 	cargo build --locked --bin inspay
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --workspace --locked; \
 	else cargo test --workspace --locked; fi
+
+sim: ## Run 2,000 seeds of the simulation and say how often everything happened.
+	cargo run --locked --release -p inspay-sim --bin sim -- --seeds 2000
 
 check: fmt clippy docs floors artifacts deny ## Everything that is checked without running the product.
 

@@ -118,9 +118,8 @@ impl Buyers {
     /// Everybody acts for one block.
     pub(crate) async fn act(&mut self, now: u64, laws: &mut Laws) {
         let due: Vec<Plan>;
-        (due, self.plans) = std::mem::take(&mut self.plans)
-            .into_iter()
-            .partition(|plan| plan.at_seconds <= now);
+        (due, self.plans) =
+            std::mem::take(&mut self.plans).into_iter().partition(|plan| plan.at_seconds <= now);
         for plan in due {
             self.direct(now, plan.moved, plan.reference);
         }
@@ -143,8 +142,8 @@ impl Buyers {
         };
         let list = base_units_a_dollar(token) * U256::from(dollars);
         // Below a cent, and never round.
-        let tail = U256::from(dice.between(1, 9_998)) * base_units_a_dollar(token)
-            / U256::from(1_000_000);
+        let tail =
+            U256::from(dice.between(1, 9_998)) * base_units_a_dollar(token) / U256::from(1_000_000);
         let account: AccountId = format!("buyer-{}", dice.below(12)).parse().ok()?;
         let (grace, tolerance) = (dice.below(3) * self.block_seconds, dice.below(2) * 3);
         let lasts = dice.between(6, 40) * self.block_seconds;

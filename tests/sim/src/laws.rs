@@ -16,7 +16,10 @@ use inspay_primitives::{
     Timestamp, TransferId, U256,
 };
 
-use crate::endpoint::Shared;
+use crate::{
+    chain::{INSPI, SimBlock, USDT, asset},
+    endpoint::Shared,
+};
 
 /// What a run goes by.
 #[derive(Clone, Debug)]
@@ -218,6 +221,26 @@ impl Laws {
                 || format!("{account} has {posted:?}, and paid for {micros} micro-credits"),
             );
         }
+        self.check_treasuries();
         self.check_whole().await;
+    }
+
+    /// All being settled, the books hold of each token what the treasuries do.
+    fn check_treasuries(&self) {
+        let chain = self.shared.chain();
+        let opening = self.rules.start_number.checked_sub(1).and_then(|number| chain.at(number));
+        for token in [USDT, INSPI] {
+            let sum = |block: &SimBlock| {
+                let held =
+                    chain.treasuries.0.iter().map(|(treasury, _)| block.balance(token, *treasury));
+                held.fold(U256::ZERO, U256::saturating_add)
+            };
+            let opened = opening.map_or(U256::ZERO, |block| sum(block));
+            let (came, left) = self.treasury(Unit::Token(asset(token)));
+            let (booked, holds) = (opened + came, sum(chain.head()) + left);
+            self.require(booked == holds, "5: books equal chain", || {
+                format!("of {token} the books have {opened} + {came} - {left}, and {holds} less {left} are there")
+            });
+        }
     }
 }

@@ -85,8 +85,7 @@ fn run_seeds(arguments: &Arguments, plant: Option<Plant>, seeds: u64) -> Report 
                 Ok(outcome) => {
                     report.seeds += 1;
                     report.tally.add(&outcome.tally);
-                    let is_lower =
-                        report.failed.as_ref().is_none_or(|failed| seed < failed.seed);
+                    let is_lower = report.failed.as_ref().is_none_or(|failed| seed < failed.seed);
                     if outcome.breach.is_some() && is_lower {
                         report.failed = Some(outcome);
                         stop.store(true, Ordering::Relaxed);

@@ -11,7 +11,9 @@ use inspay_ports::{
     BlocksCommit, FollowStore as _, OrderFilter, Page, Proof, ProvenBlock, ReadStore as _,
     SaleStore as _, TransferFilter, fake::FakeStore,
 };
-use inspay_primitives::{Credits, Direction, Order, Rounding, Transfer, U256, mul_div};
+use inspay_primitives::{
+    Credits, Direction, Order, Reference, Rounding, Transfer, TransferKey, U256, mul_div,
+};
 use inspay_settlement::{Books, BooksError};
 
 use crate::{chain::CHAIN, endpoint::Shared};
@@ -66,6 +68,7 @@ plants! {
     OutgoingIgnored = "outgoing-ignored", 10, "does not follow transfers out";
     AuditSkipped = "audit-skipped", 10, "takes ranges for whole without an audit";
     ClosedTooEarly = "closed-too-early", 10, "closes orders while older transfers wait";
+    StaleCursor = "stale-cursor", 10, "counts confirmations under a head read earlier";
     AnyReference = "any-reference", 10, "reads a reference whoever was called";
 }
 
@@ -78,41 +81,29 @@ impl Plant {
 
     /// What becomes of a block's transfers before the follower sees them.
     pub(crate) fn spoil_transfers(self, shared: &Shared, transfers: &mut Vec<Transfer>) {
-        match self {
-            Self::KeyByLogIndex => {
-                for transfer in transfers {
-                    transfer.key.ordinal = transfer.log_index;
+        if self == Self::KeyByLogIndex {
+            for transfer in transfers.iter_mut() {
+                transfer.key.ordinal = transfer.log_index;
+            }
+        } else if self == Self::AppliedTwice {
+            let again = |transfer: &Transfer| {
+                let ordinal = transfer.key.ordinal + 100;
+                Transfer { key: TransferKey { ordinal, ..transfer.key }, ..*transfer }
+            };
+            let doubled = transfers.iter().filter(|transfer| transfer.log_index % 4 == 3);
+            let doubled: Vec<Transfer> = doubled.map(again).collect();
+            transfers.extend(doubled);
+        } else if self == Self::ZeroValueDropped {
+            transfers.retain(|transfer| !transfer.base_units.is_zero());
+        } else if self == Self::OutgoingIgnored {
+            transfers.retain(|transfer| transfer.key.direction == Direction::In);
+        } else if self == Self::AnyReference {
+            for transfer in transfers.iter_mut() {
+                let trailer = trailer_of(shared, transfer);
+                if trailer.is_some() && transfer.key.direction == Direction::In {
+                    transfer.reference = Some(trailer);
                 }
             }
-            Self::AppliedTwice => {
-                let again: Vec<Transfer> = transfers
-                    .iter()
-                    .filter(|transfer| transfer.log_index % 4 == 3)
-                    .map(|transfer| {
-                        let mut again = *transfer;
-                        again.key.ordinal += 100;
-                        again
-                    })
-                    .collect();
-                transfers.extend(again);
-            }
-            Self::ZeroValueDropped => transfers.retain(|transfer| !transfer.base_units.is_zero()),
-            Self::OutgoingIgnored => {
-                transfers.retain(|transfer| transfer.key.direction == Direction::In);
-            }
-            Self::AnyReference => {
-                for transfer in transfers {
-                    let chain = shared.chain();
-                    let block = chain.by_hash(&transfer.block.hash);
-                    let trailer = block.and_then(|block| {
-                        block.txs.get(block.place_of(&transfer.key.tx_hash)?)?.trailer
-                    });
-                    if trailer.is_some() && transfer.key.direction == Direction::In {
-                        transfer.reference = Some(trailer);
-                    }
-                }
-            }
-            _ => {}
         }
     }
 
@@ -129,35 +120,41 @@ impl Plant {
 
     /// What becomes of a commit of the follower.
     pub(crate) async fn spoil_commit(self, store: &FakeStore, commit: &mut BlocksCommit) {
-        match self {
-            Self::RevisionIgnored => {
-                if let Ok(Some(cursor)) = store.cursor(CHAIN).await {
-                    commit.expected_revision = Some(cursor.revision);
-                }
+        if self == Self::RevisionIgnored {
+            if let Ok(Some(cursor)) = store.cursor(CHAIN).await {
+                commit.expected_revision = Some(cursor.revision);
             }
-            Self::OldBranchKept if !commit.orphaned.is_empty() => {
-                let page = Page { after: None, limit: 1_000 };
-                let views = store.transfers(TransferFilter::default(), page).await;
-                let left = |transfer: &Transfer| {
-                    commit.orphaned.iter().any(|block| block.hash == transfer.block.hash)
-                };
-                let again = |transfer: &Transfer| {
-                    let mut added = commit.added.iter().flat_map(|applied| &applied.transfers);
-                    added.any(|added| added.key == transfer.key)
-                };
-                let kept: Vec<Transfer> = views
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|view| view.transfer)
-                    .filter(|transfer| left(transfer) && !again(transfer))
-                    .collect();
-                if let Some(first) = commit.added.first_mut() {
-                    first.transfers.extend(kept);
-                }
+        } else if self == Self::OldBranchKept {
+            let kept = left_behind(store, commit).await;
+            if let Some(first) = commit.added.first_mut() {
+                first.transfers.extend(kept);
             }
-            _ => {}
         }
     }
+}
+
+/// What stands behind the calldata of a call to another contract.
+fn trailer_of(shared: &Shared, transfer: &Transfer) -> Option<Reference> {
+    let chain = shared.chain();
+    let block = chain.by_hash(&transfer.block.hash)?;
+    block.txs.get(block.place_of(&transfer.key.tx_hash)?)?.trailer
+}
+
+/// The recorded transfers of the blocks that leave, as they were.
+async fn left_behind(store: &FakeStore, commit: &BlocksCommit) -> Vec<Transfer> {
+    if commit.orphaned.is_empty() {
+        return Vec::new();
+    }
+    let page = Page { after: None, limit: 1_000 };
+    let views = store.transfers(TransferFilter::default(), page).await.unwrap_or_default();
+    let left =
+        |transfer: &Transfer| commit.orphaned.iter().any(|block| block.hash == transfer.block.hash);
+    let again = |transfer: &Transfer| {
+        let mut added = commit.added.iter().flat_map(|applied| &applied.transfers);
+        added.any(|added| added.key == transfer.key)
+    };
+    let transfers = views.into_iter().map(|view| view.transfer);
+    transfers.filter(|transfer| left(transfer) && !again(transfer)).collect()
 }
 
 /// The way into the books, with or without a bug on it.
@@ -176,10 +173,9 @@ impl SimBooks {
                 Plant::MovedBlockIgnored,
                 Act::Settle { transfer, generation, reference, decision, value, .. },
             ) => Act::Settle { transfer, generation, judged_in: None, reference, decision, value },
-            (
-                Plant::SuspenseDropped,
-                Act::Settle { decision: Decision::Suspend { .. }, .. },
-            ) => return None,
+            (Plant::SuspenseDropped, Act::Settle { decision: Decision::Suspend { .. }, .. }) => {
+                return None;
+            }
             (
                 Plant::LateAtOldRate | Plant::ByTolerance | Plant::WrongAsset,
                 Act::Settle { transfer, generation, judged_in, reference, decision, value },
@@ -278,4 +274,3 @@ impl Books for SimBooks {
         })
     }
 }
-

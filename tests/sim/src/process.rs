@@ -120,8 +120,7 @@ impl Parts {
                 () = self.run(evm, &chaos) => {}
             }
             let is_long = dice.chance(150);
-            let down_seconds =
-                if is_long { dice.between(60, 400) } else { dice.between(1, 20) };
+            let down_seconds = if is_long { dice.between(60, 400) } else { dice.between(1, 20) };
             if is_long {
                 self.shared.journal.saw(Event::Downtime);
             }
@@ -130,7 +129,8 @@ impl Parts {
     }
 
     fn adapter(&self) -> Option<EvmChain> {
-        let settings = EvmChainSettings { jitter: false, ..EvmChainSettings::new(CHAIN, vec![], None) };
+        let settings =
+            EvmChainSettings { jitter: false, ..EvmChainSettings::new(CHAIN, vec![], None) };
         let transports =
             self.endpoints.iter().map(|endpoint| Arc::clone(endpoint) as Arc<dyn Transport>);
         match EvmChain::over(settings, transports.collect()) {
@@ -155,6 +155,7 @@ impl Parts {
             chaos: Arc::clone(chaos),
             shared: Arc::clone(&self.shared),
             plant: self.plant,
+            stale: std::sync::Mutex::default(),
         });
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (writer, task) = LedgerWriter::new(
@@ -169,18 +170,18 @@ impl Parts {
             self.follow.clone(),
             Arc::clone(&clock),
         );
-        let books = crate::plant::SimBooks {
-            writer,
-            store: Arc::clone(&self.store),
-            plant: self.plant,
-        };
+        let books =
+            crate::plant::SimBooks { writer, store: Arc::clone(&self.store), plant: self.plant };
         let worker = SettlementWorker::new(
             ChainWork { chain, applied: Some(follower.applied()) },
             store,
             Arc::new(books),
             clock,
             Arc::new(self.policy()),
-            WorkerSettings { idle_interval: self.follow.poll_interval, ..WorkerSettings::default() },
+            WorkerSettings {
+                idle_interval: self.follow.poll_interval,
+                ..WorkerSettings::default()
+            },
         );
         let never = CancellationToken::new();
         tokio::join!(follower.run(never.clone()), worker.run(never.clone()), task.run());

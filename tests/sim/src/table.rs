@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 fn plain() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::ASCII_MARKDOWN);
+    table.load_style(presets::ASCII_MARKDOWN);
     table
 }
 

@@ -448,7 +448,7 @@ impl World {
             }
         }
         // The last blocks, with nobody mining.
-        for _ in 0..100 {
+        for _ in 0..600 {
             sleep(Duration::from_secs(self.block_seconds)).await;
             if self.is_done().await && self.is_at_head().await {
                 break;

@@ -146,12 +146,7 @@ impl SimBlock {
                     self.seconds
                 ));
                 let told = logs.last().cloned().unwrap_or_default();
-                self.logs.push(SimLog {
-                    token: one.token,
-                    from: one.from,
-                    to: one.to,
-                    json: told,
-                });
+                self.logs.push(SimLog { token: one.token, from: one.from, to: one.to, json: told });
                 let sides = [(Direction::In, one.to, one.from), (Direction::Out, one.from, one.to)];
                 for (direction, treasury, counterparty) in sides {
                     if !treasuries.follow(one.token, treasury, number) {
@@ -161,8 +156,14 @@ impl SimBlock {
                     let ordinal = *next;
                     *next += 1;
                     let token = one.token;
-                    let key =
-                        TransferKey { chain_id: CHAIN, tx_hash, token, treasury, direction, ordinal };
+                    let key = TransferKey {
+                        chain_id: CHAIN,
+                        tx_hash,
+                        token,
+                        treasury,
+                        direction,
+                        ordinal,
+                    };
                     let reference = match direction {
                         Direction::In => tx.reference,
                         Direction::Out => None,
@@ -214,11 +215,7 @@ impl SimBlock {
 }
 
 /// Moves the treasuries' tokens; nothing of it where one would be short.
-fn carry_out(
-    balances: &mut Balances,
-    treasuries: &Treasuries,
-    moves: &[super::tx::Move],
-) -> bool {
+fn carry_out(balances: &mut Balances, treasuries: &Treasuries, moves: &[super::tx::Move]) -> bool {
     let mut after = BTreeMap::new();
     for moved in moves {
         for (holder, is_in) in [(moved.from, false), (moved.to, true)] {
@@ -226,11 +223,7 @@ fn carry_out(
                 continue;
             }
             let key = (moved.token, holder);
-            let held = after
-                .get(&key)
-                .or_else(|| balances.get(&key))
-                .copied()
-                .unwrap_or_default();
+            let held = after.get(&key).or_else(|| balances.get(&key)).copied().unwrap_or_default();
             let held = if is_in {
                 held.checked_add(moved.base_units)
             } else {

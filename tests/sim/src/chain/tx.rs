@@ -83,13 +83,7 @@ impl SimTx {
         Self { trailer, is_varying, ..made }
     }
 
-    fn new(
-        nonce: u64,
-        sent_at: u64,
-        called: Address,
-        calldata: Bytes,
-        moves: Vec<Move>,
-    ) -> Self {
+    fn new(nonce: u64, sent_at: u64, called: Address, calldata: Bytes, moves: Vec<Move>) -> Self {
         let unsigned = TxEip1559 {
             chain_id: CHAIN.0,
             nonce,

@@ -98,12 +98,15 @@ impl Node<'_> {
 
     fn numbered(&self, asked: &Asked) -> Option<Arc<SimBlock>> {
         let head = self.view.head(self.chain);
+        // A node that stays on a branch has never seen any block of it finalized.
+        let below = self.view.branch.first().map_or(head.number(), |first| first.number() - 1);
         let (safe, finalized) = self.chain.tags();
+        let (safe, finalized) = (safe.min(below), finalized.min(below));
         let at = |number: u64| self.view.at(self.chain, number);
         match asked.params[0].as_str()? {
             "latest" => Some(head),
-            "safe" => self.profile.knows_tags.then(|| at(safe.min(head.number())))?,
-            "finalized" => self.profile.knows_tags.then(|| at(finalized.min(head.number())))?,
+            "safe" => self.profile.knows_tags.then(|| at(safe))?,
+            "finalized" => self.profile.knows_tags.then(|| at(finalized))?,
             _ => at(quantity(&asked.params[0])?),
         }
     }
@@ -141,13 +144,15 @@ impl Node<'_> {
     }
 
     fn receipt(&self, asked: &Asked) -> Told {
-        let found = self.mined(asked).filter(|(block, _)| !self.view.is_unindexed(self.chain, block));
+        let found =
+            self.mined(asked).filter(|(block, _)| !self.view.is_unindexed(self.chain, block));
         let receipt = found.and_then(|(block, place)| block.receipts.get(place).cloned());
         receipt.map_or_else(null, Told::Result)
     }
 
     fn chain_tx(&self, asked: &Asked) -> Told {
-        let found = self.mined(asked).filter(|(block, _)| !self.view.is_unindexed(self.chain, block));
+        let found =
+            self.mined(asked).filter(|(block, _)| !self.view.is_unindexed(self.chain, block));
         let chain_tx = found.and_then(|(block, place)| block.txs.get(place).cloned());
         chain_tx.map_or_else(null, |tx| Told::Result(tx.json.clone()))
     }
@@ -199,7 +204,8 @@ impl Node<'_> {
     /// `balanceOf` at a block's hash.
     fn balance(&self, asked: &Asked) -> Told {
         let call = &asked.params[0];
-        let (token, input) = (call["to"].as_str(), call["data"].as_str().or(call["input"].as_str()));
+        let (token, input) =
+            (call["to"].as_str(), call["data"].as_str().or(call["input"].as_str()));
         let hash = asked.params[1]["blockHash"].as_str().and_then(|text| text.parse::<B256>().ok());
         let (Some(token), Some(input), Some(hash)) = (token, input, hash) else {
             return refused(-32_602, "invalid params");

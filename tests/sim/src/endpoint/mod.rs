@@ -26,8 +26,8 @@ use crate::{
     journal::{Event, Journal},
 };
 use answers::{Asked, HONEST_CHAIN_ID, Node, Told};
-pub(crate) use profile::{Character, Profile};
 use profile::View;
+pub(crate) use profile::{Character, Profile};
 
 /// What the world shares: the chain behind all endpoints, and whether anything may go wrong.
 #[derive(Debug)]
@@ -204,7 +204,8 @@ impl Transport for SimEndpoint {
     ) -> Result<Reply, ChainErrorKind> {
         let (passage, latency_ms) = self.passage();
         sleep(Duration::from_millis(latency_ms)).await;
-        let reply = |status: u16, body: String| Reply { status, rest: None, body: body.into_bytes() };
+        let reply =
+            |status: u16, body: String| Reply { status, rest: None, body: body.into_bytes() };
         match passage {
             Passage::Through => Ok(reply(200, self.answer(&body))),
             Passage::Hang => std::future::pending().await,

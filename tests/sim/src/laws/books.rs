@@ -49,8 +49,7 @@ impl Laws {
             self.require(unit.is_none(), "4: books balance", || {
                 format!("entry {} in {unit:?}", entry.seq)
             });
-            self.end =
-                JournalEnd { seq: entry.seq, hash: entry.hash, booked_at: entry.booked_at };
+            self.end = JournalEnd { seq: entry.seq, hash: entry.hash, booked_at: entry.booked_at };
             for posting in &entry.postings {
                 let key = (posting.account.clone(), posting.unit);
                 let sums = self.balances.entry(key).or_default();
@@ -116,8 +115,8 @@ impl Laws {
         }
     }
 
-    /// Tokens in the books of the treasury account less what was withdrawn.
-    pub(crate) fn treasury_base_units(&self, unit: Unit) -> (U256, U256) {
+    /// Debits and credits of the treasury account.
+    pub(super) fn treasury(&self, unit: Unit) -> (U256, U256) {
         self.balances.get(&(BookAccount::Treasury, unit)).copied().unwrap_or_default()
     }
 }

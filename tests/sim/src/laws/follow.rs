@@ -52,7 +52,8 @@ impl Laws {
             };
             self.check_block(&truth, &applied.transfers, is_new(number));
             if is_new(number) {
-                let links = number == next && parent.is_none_or(|parent| truth.parent_hash == parent);
+                let links =
+                    number == next && parent.is_none_or(|parent| truth.parent_hash == parent);
                 self.require(links, "3: never lost", || {
                     format!("block {number} was applied on top of something else")
                 });
@@ -74,7 +75,8 @@ impl Laws {
         let told = known(applied);
         for (id, transfer) in &told {
             let real = truth.transfers.get(id);
-            let agrees = real.is_some_and(|real| *transfer == Transfer { reference: None, ..*real });
+            let agrees =
+                real.is_some_and(|real| *transfer == Transfer { reference: None, ..*real });
             self.require(agrees, "1: no phantom", || {
                 format!("block {number} was applied with {transfer:?}, and has {real:?}")
             });

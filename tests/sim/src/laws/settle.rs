@@ -51,8 +51,8 @@ fn late_credits(terms: &OrderTerms, base_units: U256, rate: rust_decimal::Decima
         .checked_mul(U256::from(mantissa(rate)?))?
         .checked_mul(micros)?
         .checked_mul(ten(price.scale())?)?;
-    let denominator = ten(u32::from(terms.decimals) + rate.scale())?
-        .checked_mul(U256::from(mantissa(price)?))?;
+    let denominator =
+        ten(u32::from(terms.decimals) + rate.scale())?.checked_mul(U256::from(mantissa(price)?))?;
     i64::try_from(numerator.checked_div(denominator)?).ok()
 }
 
@@ -138,11 +138,9 @@ impl Laws {
             format!("{id} was settled by {rule:?}, its block never stood better than {standing:?}")
         });
         let may_be = self.fates(&truth).await;
-        self.require(
-            fate.is_some_and(|fate| may_be.contains(&fate)),
-            "7: to nobody else",
-            || format!("{id} became {fate:?}, and may be {may_be:?}"),
-        );
+        self.require(fate.is_some_and(|fate| may_be.contains(&fate)), "7: to nobody else", || {
+            format!("{id} became {fate:?}, and may be {may_be:?}")
+        });
         let other = self.settled.insert(id, settled.clone());
         self.require(other.is_none(), "1: once", || format!("{id} was settled twice"));
         let Some(tab) = settled.order.and_then(|order| self.tabs.get_mut(&order)) else { return };
@@ -196,25 +194,24 @@ impl Laws {
             Ok(order) => order.is_some_and(|order| order.progress.slot_held),
             Err(_) => false,
         };
+        let mut may_be = vec![match self.in_time_or_late(transfer, terms, Evidence::ExactAmount) {
+            Fate::Order(order, _) if self.is_paid(&order) => {
+                Fate::Suspense(SuspenseReason::OrderAlreadyPaid)
+            }
+            fate @ (Fate::Order(..)
+            | Fate::Late(..)
+            | Fate::Suspense(_)
+            | Fate::Withdrawal
+            | Fate::Ignored(_)) => fate,
+        }];
         // A payment of an order that was paid and is final belongs to nobody any more.
         if !is_held && self.is_paid(&terms.id) {
-            return vec![nobody];
+            may_be.push(nobody);
         }
-        let fate = self.in_time_or_late(transfer, terms, Evidence::ExactAmount);
-        match fate {
-            Fate::Order(order, _) if self.is_paid(&order) => {
-                vec![Fate::Suspense(SuspenseReason::OrderAlreadyPaid)]
-            }
-            other => vec![other],
-        }
+        may_be
     }
 
-    fn in_time_or_late(
-        &self,
-        transfer: &Transfer,
-        terms: &OrderTerms,
-        evidence: Evidence,
-    ) -> Fate {
+    fn in_time_or_late(&self, transfer: &Transfer, terms: &OrderTerms, evidence: Evidence) -> Fate {
         let time = transfer.block.time;
         if time <= terms.in_time_until() {
             return Fate::Order(terms.id, evidence);

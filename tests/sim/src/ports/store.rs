@@ -2,7 +2,10 @@
 //!
 //! A write and its check are one: nothing else runs in between.
 
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex as StdMutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
@@ -17,7 +20,7 @@ use inspay_primitives::{
     TransferId,
 };
 use inspay_quoting::RateSample;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use crate::{chaos::Chaos, endpoint::Shared, journal::Event, laws::Laws, plant::Plant};
 
@@ -29,9 +32,19 @@ pub(crate) struct SimStore {
     pub(crate) chaos: Arc<Chaos>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) plant: Option<Plant>,
+    /// The cursor as it was read once, for the bug that does not read it again.
+    pub(crate) stale: StdMutex<Option<(Instant, CursorRecord)>>,
 }
 
+/// So long a planted bug believes what it has read.
+const STALE: Duration = Duration::from_secs(15);
+
 impl SimStore {
+    fn stale_cursor(&self) -> Option<CursorRecord> {
+        let known = *self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        known.filter(|(at, _)| at.elapsed() < STALE).map(|(_, cursor)| cursor)
+    }
+
     async fn checked_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
         let mut laws = self.laws.lock().await;
         let written = self.inner.commit_blocks(commit.clone()).await;
@@ -81,7 +94,14 @@ impl SimStore {
 #[async_trait]
 impl FollowStore for SimStore {
     async fn cursor(&self, chain: ChainId) -> Result<Option<CursorRecord>, StoreError> {
-        self.chaos.store("cursor", false, self.inner.cursor(chain)).await
+        let is_stale = self.plant == Some(Plant::StaleCursor);
+        if let (true, Some(known)) = (is_stale, self.stale_cursor()) {
+            return Ok(Some(known));
+        }
+        let read = self.chaos.store("cursor", false, self.inner.cursor(chain)).await?;
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) =
+            read.map(|read| (Instant::now(), read));
+        Ok(read)
     }
 
     async fn window(&self, chain: ChainId) -> Result<Vec<WindowBlock>, StoreError> {
@@ -142,6 +162,10 @@ impl SaleStore for SimStore {
 
     async fn held_slots(&self, asset: AssetId, treasury: Address) -> Result<u64, StoreError> {
         self.inner.held_slots(asset, treasury).await
+    }
+
+    async fn unpaid_orders(&self, account: &AccountId) -> Result<u64, StoreError> {
+        self.inner.unpaid_orders(account).await
     }
 
     async fn save_rates(&self, samples: Vec<(AssetId, RateSample)>) -> Result<(), StoreError> {
