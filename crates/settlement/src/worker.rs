@@ -343,11 +343,18 @@ impl SettlementWorker {
             .iter()
             .map(|record| (record.transfer.key.asset(), record.transfer.block.time))
             .collect();
-        let (orders, rates, canonical) = tokio::try_join!(
+        let (orders, rates, canonical, after) = tokio::try_join!(
             self.store.orders_for(probes),
             self.store.rates_at(wanted),
             self.canonical(&records),
+            self.store.cursor(self.work.chain.chain_id()),
         )?;
+        // A branch that came since the cursor was read has another head: how deep its transfers are under
+        // this one means nothing.
+        if after.is_none_or(|after| after.epoch != work.cursor.epoch) {
+            batch.is_whole = false;
+            return Ok(batch);
+        }
         let orders = OrderIndex::new(orders);
         let facts: Vec<Facts> = records
             .into_iter()

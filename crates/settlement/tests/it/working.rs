@@ -1,12 +1,15 @@
 //! The worker, step by step, over a store and a chain in memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use inspay_ledger::{Operation, Outcome, SettlementRules};
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
-    Agreement, AppliedBlock, BooksStore, Chain, Proof, Store,
+    Agreement, AppliedBlock, BlocksCommit, BooksStore, Chain, Proof, Store,
     contract::samples::{self, Follower},
     fake::{FakeChain, FakeStore},
 };
@@ -20,7 +23,12 @@ use inspay_settlement::{
 };
 
 #[derive(Debug)]
-struct WriterBooks(LedgerWriter);
+struct WriterBooks {
+    writer: LedgerWriter,
+    store: Arc<dyn Store>,
+    /// What the follower commits during the next write.
+    meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
+}
 
 #[async_trait]
 impl Books for WriterBooks {
@@ -29,7 +37,12 @@ impl Books for WriterBooks {
         fence: Fence,
         operations: Vec<Operation>,
     ) -> Result<Vec<Outcome>, BooksError> {
-        self.0.write_fenced(fence, operations).await.map_err(|error| BooksError {
+        let written = self.writer.write_fenced(fence, operations).await;
+        let meanwhile = self.meanwhile.lock().expect("a lock").take();
+        if let Some(commit) = meanwhile {
+            self.store.commit_blocks(commit).await.expect("commits blocks");
+        }
+        written.map_err(|error| BooksError {
             transient: error.is_transient(),
             source: Box::new(error),
         })
@@ -42,6 +55,7 @@ struct World {
     follower: Follower,
     worker: SettlementWorker,
     clock: Arc<ManualClock>,
+    meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
 }
 
 /// Two confirmations for up to 20 tokens, four above.
@@ -72,15 +86,18 @@ fn world_with(settings: WorkerSettings) -> World {
     tokio::spawn(task.run());
     let chain = Arc::new(FakeChain::new(samples::CHAIN));
     let work = ChainWork { chain: Arc::clone(&chain) as Arc<dyn Chain>, applied: None };
+    let meanwhile = Arc::default();
+    let books =
+        WriterBooks { writer, store: Arc::clone(&store), meanwhile: Arc::clone(&meanwhile) };
     let worker = SettlementWorker::new(
         work,
         Arc::clone(&store),
-        Arc::new(WriterBooks(writer)),
+        Arc::new(books),
         Arc::clone(&clock) as _,
         Arc::new(policy()),
         settings,
     );
-    World { follower: Follower::new(&store), store, chain, worker, clock }
+    World { follower: Follower::new(&store), store, chain, worker, clock, meanwhile }
 }
 
 fn block(branch: &str, number: u64) -> BlockRef {
@@ -354,4 +371,30 @@ async fn a_large_payment_that_leaves_the_chain_waits_no_more() {
     world.follower.swap(&gone, other).await;
     assert_eq!(world.step().await.settled, 0);
     assert_eq!(world.worker.awaiting_agreement(), []);
+}
+
+#[tokio::test]
+async fn confirmations_are_not_counted_under_the_head_of_another_branch() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let second = samples::ordered(&world.store, 2).await;
+    let paid = payment(1, &order, order.due_base_units, block("a", 5));
+    world.empty("a", 4..=4).await;
+    world.follower.extend(vec![applied(block("a", 5), vec![paid])]).await;
+    world.empty("a", 6..=6).await;
+    assert_eq!(world.step().await.settled, 1);
+    let empty = |branch, number| applied(block(branch, number), Vec::new());
+    let left = [block("a", 5), block("a", 6)];
+    world.follower.swap(&left, (5..=8).map(|number| empty("b", number)).collect()).await;
+    // While the first payment is taken back, a shorter branch comes, with another in its head.
+    let fresh = payment(2, &second, second.due_base_units, block("c", 6));
+    let left: Vec<BlockRef> = (5..=8).map(|number| block("b", number)).collect();
+    let branch = vec![empty("c", 5), applied(block("c", 6), vec![fresh])];
+    let commit = world.follower.commit_of(&left, branch);
+    *world.meanwhile.lock().expect("a lock") = Some(commit);
+    let report = world.step().await;
+    assert_eq!((report.reversed, report.settled), (1, 0), "{report:?}");
+    assert_eq!(world.step().await.settled, 0);
+    assert_eq!(world.state(&second).await, OrderState::Open);
+    world.must_hold().await;
 }
