@@ -28,6 +28,7 @@ pub(crate) struct Auditor {
     /// Whether the books differed when they were last compared.
     differs: bool,
     failures: u32,
+    failed_at: Option<Timestamp>,
     retry_at: Option<Timestamp>,
     openings: HashMap<(AssetId, Address), U256>,
     stall: Option<Stall>,
@@ -44,7 +45,10 @@ impl Auditor {
 
     /// Whether to compare now: once after the start, and while something waits for it.
     pub(crate) fn is_due(&self, now: Timestamp, is_needed: bool) -> bool {
-        (!self.was_made || is_needed) && self.retry_at.is_none_or(|retry_at| retry_at <= now)
+        // A clock that was set back must not keep it from being made.
+        let is_set_back = self.failed_at.is_some_and(|failed_at| now < failed_at);
+        let is_time = self.retry_at.is_none_or(|retry_at| retry_at <= now) || is_set_back;
+        (!self.was_made || is_needed) && is_time
     }
 
     pub(crate) const fn found_difference(&self) -> bool {
@@ -151,6 +155,7 @@ impl Follower {
         self.auditor.was_made = true;
         self.auditor.differs = false;
         self.auditor.failures = 0;
+        self.auditor.failed_at = None;
         self.auditor.retry_at = None;
         self.auditor.stall = None;
         self.follow.audited();
@@ -167,6 +172,7 @@ impl Follower {
             i64::try_from(self.settings.audit_retry_interval.as_micros()).unwrap_or(i64::MAX);
         let now = self.clock.now();
         let retry_at = Timestamp::from_micros(now.micros().saturating_add(interval));
+        self.auditor.failed_at = Some(now);
         self.auditor.retry_at = Some(retry_at);
         self.auditor.was_made = true;
         self.auditor.failures = self.auditor.failures.saturating_add(1);

@@ -45,7 +45,9 @@ impl Follower {
         let is_fresh = self
             .tags
             .asked_at
-            .is_some_and(|asked_at| now.micros().saturating_sub(asked_at.micros()) < interval);
+            .map(|asked_at| now.micros().saturating_sub(asked_at.micros()))
+            // A clock that was set back must not keep them from being asked for.
+            .is_some_and(|age| (0..interval).contains(&age));
         if is_fresh || self.tags.asking.is_some() {
             return;
         }

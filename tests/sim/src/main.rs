@@ -40,6 +40,9 @@ struct Arguments {
     /// Plant one bug after the other and print how many seeds it took to find each.
     #[arg(long)]
     planted: bool,
+    /// Let endpoints stay on a dead branch for longer than the chain's safe block allows.
+    #[arg(long)]
+    stubborn: bool,
     /// Print JSON in place of tables.
     #[arg(long)]
     json: bool,
@@ -78,8 +81,8 @@ fn run_seeds(arguments: &Arguments, plant: Option<Plant>, seeds: u64) -> Report 
                 return;
             }
             let seed = arguments.from.saturating_add(place);
-            let (blocks, trace) = (arguments.blocks, arguments.trace);
-            let outcome = run(Run { seed, blocks, plant, trace });
+            let Arguments { blocks, trace, stubborn, .. } = *arguments;
+            let outcome = run(Run { seed, blocks, plant, stubborn, trace });
             let mut report = report.lock().unwrap_or_else(PoisonError::into_inner);
             match outcome {
                 Ok(outcome) => {
@@ -109,7 +112,8 @@ fn run_seeds(arguments: &Arguments, plant: Option<Plant>, seeds: u64) -> Report 
 fn replay(arguments: &Arguments, seed: u64, plant: Option<Plant>) -> String {
     let plant = plant.map(|plant| format!(" --plant {}", plant.code())).unwrap_or_default();
     let blocks = arguments.blocks;
-    format!("sim --seeds 1 --from {seed} --blocks {blocks} --jobs 1 --trace{plant}")
+    let stubborn = if arguments.stubborn { " --stubborn" } else { "" };
+    format!("sim --seeds 1 --from {seed} --blocks {blocks} --jobs 1 --trace{plant}{stubborn}")
 }
 
 /// Every bug within its number of seeds.

@@ -3,7 +3,7 @@
 use inspay_sim::{Outcome, Plant, Run, run};
 
 fn ran(seed: u64, blocks: u64, plant: Option<Plant>) -> Outcome {
-    run(Run { seed, blocks, plant, trace: false }).expect("a runtime")
+    run(Run { seed, blocks, plant, stubborn: false, trace: false }).expect("a runtime")
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) chain: Mutex<SimChain>,
     pub(crate) journal: Journal,
     pub(crate) is_calm: AtomicBool,
+    /// Whether endpoints stay on a branch even when it lies below what the chain says is safe.
+    pub(crate) is_stubborn: bool,
 }
 
 impl Shared {
@@ -86,10 +88,17 @@ impl SimEndpoint {
     pub(crate) fn look(&self) {
         let mut state = self.state();
         let State { dice, view } = &mut *state;
+        let (safe, _) = self.shared.chain().tags();
+        // A node that is left behind comes back before the chain says that its branch is none.
+        if !self.shared.is_stubborn
+            && view.branch.first().is_some_and(|first| first.number() <= safe)
+        {
+            view.branch.clear();
+        }
         *view = if self.shared.is_calm() {
             View::default()
         } else if dice.chance(500) {
-            View::draw(dice, &self.profile, &self.shared.chain(), &self.shared.journal)
+            View::draw(dice, &self.profile, &self.shared)
         } else {
             return;
         };

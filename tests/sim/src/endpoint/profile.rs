@@ -7,7 +7,8 @@ use inspay_primitives::B256;
 use crate::{
     chain::{SimBlock, SimChain},
     dice::Dice,
-    journal::{Event, Journal},
+    endpoint::Shared,
+    journal::Event,
 };
 
 /// What kind of endpoint it is for the whole run.
@@ -72,12 +73,8 @@ pub(crate) struct View {
 
 impl View {
     /// What it sees from now on.
-    pub(crate) fn draw(
-        dice: &mut Dice,
-        profile: &Profile,
-        chain: &SimChain,
-        journal: &Journal,
-    ) -> Self {
+    pub(crate) fn draw(dice: &mut Dice, profile: &Profile, shared: &Shared) -> Self {
+        let (chain, journal) = (shared.chain(), &shared.journal);
         let mut view = Self::default();
         let troubled = profile.trouble > 0;
         if troubled && dice.chance(200) {
@@ -93,7 +90,12 @@ impl View {
             }
         }
         if profile.character == Character::Forked && dice.chance(600) {
-            view.branch = branch_left(chain);
+            view.branch = branch_left(&chain);
+            let (safe, _) = chain.tags();
+            let is_below = view.branch.first().is_some_and(|first| first.number() <= safe);
+            if is_below && !shared.is_stubborn {
+                view.branch.clear();
+            }
             if !view.branch.is_empty() {
                 view.lag = 0;
                 journal.saw(Event::OtherFork);
