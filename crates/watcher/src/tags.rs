@@ -10,8 +10,8 @@ use crate::{error::FollowError, follower::Follower};
 #[derive(Debug)]
 struct Told {
     tags: ChainTags,
-    /// The finalized block, where it is one that we hold too.
-    finalized: Option<BlockRef>,
+    /// The chain's blocks up to which ours would be safe and final by them.
+    reached: Vec<BlockRef>,
 }
 
 /// When the tags were asked for, and the question under way.
@@ -53,16 +53,22 @@ impl Follower {
         }
         self.tags.asked_at = Some(now);
         let chain = std::sync::Arc::clone(&self.chain);
-        let held = self.follow.cursor().map(|cursor| {
-            let known = cursor.tags.finalized_number;
-            (known.saturating_add(1), cursor.tip.number)
-        });
+        let held = self.follow.cursor().map(|cursor| (cursor.tags, cursor.tip.number));
         self.tags.asking = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let (safe_number, finalized_number) = chain.tags().await?;
-            let is_held = held.is_some_and(|(from, to)| (from..=to).contains(&finalized_number));
-            let finalized =
-                if is_held { Some(chain.header_at(finalized_number).await?.block) } else { None };
-            Ok(Told { tags: ChainTags { safe_number, finalized_number }, finalized })
+            let mut reached: Vec<BlockRef> = Vec::new();
+            if let Some((known, tip_number)) = held {
+                let pairs = [
+                    (known.safe_number, safe_number.min(tip_number)),
+                    (known.finalized_number, finalized_number.min(tip_number)),
+                ];
+                for (_, number) in pairs.into_iter().filter(|(known, number)| known < number) {
+                    if reached.iter().all(|block| block.number != number) {
+                        reached.push(chain.header_at(number).await?.block);
+                    }
+                }
+            }
+            Ok(Told { tags: ChainTags { safe_number, finalized_number }, reached })
         })));
     }
 
@@ -82,11 +88,9 @@ impl Follower {
         match told {
             Ok(told) => {
                 self.tags.is_known = true;
-                let is_ours = told.finalized.is_none_or(|finalized| {
-                    self.follow
-                        .window()
-                        .hash_at(finalized.number)
-                        .is_none_or(|ours| ours == finalized.hash)
+                let window = self.follow.window();
+                let is_ours = told.reached.iter().all(|block| {
+                    window.hash_at(block.number).is_none_or(|ours| ours == block.hash)
                 });
                 if is_ours {
                     self.follow.tags_seen(told.tags);
@@ -94,7 +98,7 @@ impl Follower {
                     tracing::debug!(
                         chain.id = self.settings.chain_id.0,
                         block.number = told.tags.finalized_number,
-                        "the finalized block is of another branch than ours; the tags are asked for again"
+                        "the tags are of another branch than ours; the tags are asked for again"
                     );
                     self.tags.refresh_soon();
                 }

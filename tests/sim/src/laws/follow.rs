@@ -22,11 +22,13 @@ impl Laws {
     pub(crate) async fn applied(&mut self, commit: &BlocksCommit) {
         let cursor = commit.cursor;
         self.shared.journal.tell(format_args!(
-            "applied {} to {} {}, {} left, audited to {}, revision {}",
+            "applied {} to {} {}, {} left, safe {}, final {}, audited to {}, revision {}",
             commit.added.len(),
             cursor.tip.number,
             cursor.tip.hash,
             commit.orphaned.len(),
+            cursor.tags.safe_number,
+            cursor.tags.finalized_number,
             cursor.audited_to,
             cursor.revision
         ));
@@ -34,7 +36,10 @@ impl Laws {
         if !commit.orphaned.is_empty() {
             self.shared.journal.saw(Event::BranchChanged);
         }
-        let left = commit.orphaned.iter().map(|block| block.number).min();
+        // A block that is read again takes its own place.
+        let is_again = |hash| commit.added.iter().any(|applied| applied.block.hash == hash);
+        let gone = commit.orphaned.iter().filter(|block| !is_again(block.hash));
+        let left = gone.map(|block| block.number).min();
         let stays = match (left, self.cursor) {
             (Some(left), _) => left.checked_sub(1),
             (None, Some(before)) => Some(before.tip.number),
@@ -50,7 +55,8 @@ impl Laws {
                 self.broken("3: never lost", format!("{} is no chain's block", applied.block.hash));
                 continue;
             };
-            self.check_block(&truth, &applied.transfers, is_new(number));
+            let is_whole = is_new(number) || commit.orphaned.contains(&applied.block);
+            self.check_block(&truth, &applied.transfers, is_whole);
             if is_new(number) {
                 let links =
                     number == next && parent.is_none_or(|parent| truth.parent_hash == parent);
@@ -69,8 +75,8 @@ impl Laws {
         self.moved(cursor).await;
     }
 
-    /// A new block with all its transfers; one that is read again with some of them.
-    fn check_block(&self, truth: &SimBlock, applied: &[Transfer], is_new: bool) {
+    /// A block with its transfers, all of them unless a part was read again.
+    fn check_block(&self, truth: &SimBlock, applied: &[Transfer], is_whole: bool) {
         let number = truth.number();
         let told = known(applied);
         for (id, transfer) in &told {
@@ -87,7 +93,7 @@ impl Laws {
                 format!("{} carries {real:?}, read was {:?}", transfer.key.id(), transfer.reference)
             });
         }
-        if is_new && told.len() != truth.transfers.len() {
+        if is_whole && told.len() != truth.transfers.len() {
             let (has, real) = (told.len(), truth.transfers.len());
             self.broken(
                 "3: never lost",
