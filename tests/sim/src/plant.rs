@@ -2,7 +2,7 @@
 //!
 //! Never in the product: none of its code knows that these exist.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use inspay_ledger::{Act, Decision, Evidence, LateTerms, Operation, Outcome};
@@ -66,7 +66,7 @@ plants! {
     SuspenseDropped = "suspense-dropped", 10, "forgets what belongs to nobody";
     RevisionIgnored = "revision-ignored", 10, "writes although the cursor has moved";
     OutgoingIgnored = "outgoing-ignored", 10, "does not follow transfers out";
-    AuditSkipped = "audit-skipped", 10, "takes ranges for whole without an audit";
+    AuditSkipped = "audit-skipped", 120, "takes ranges for whole without an audit";
     ClosedTooEarly = "closed-too-early", 10, "closes orders while older transfers wait";
     StaleCursor = "stale-cursor", 10, "counts confirmations under a head read earlier";
     AnyReference = "any-reference", 10, "reads a reference whoever was called";
@@ -266,6 +266,10 @@ impl Books for SimBooks {
         let operations = match self.plant {
             None => operations,
             Some(plant) => {
+                if plant == Plant::MovedBlockIgnored {
+                    // Such a bug needs time between the judgement and the write.
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                }
                 let mut spoiled = Vec::with_capacity(operations.len());
                 for operation in operations {
                     spoiled.extend(self.spoil(plant, operation).await);

@@ -153,7 +153,9 @@ impl World {
             untagged: fork + dice.between(4, 12),
         };
         let history = if dice.chance(350) { dice.between(20, 90) } else { 0 };
-        let start_number = if dice.chance(400) { dice.below(history + 1) } else { 0 };
+        // Where an operator lets it begin, the chain does not change any more.
+        let settled = history.saturating_sub(finalized + depths.untagged);
+        let start_number = if dice.chance(400) { dice.below(settled + 1) } else { 0 };
         let second_from = dice.chance(500).then(|| start_number + dice.between(10, 60));
         let mut treasuries = vec![(FIRST_TREASURY, start_number)];
         treasuries.extend(second_from.map(|from| (NEXT_TREASURY, from)));
