@@ -45,6 +45,12 @@ pub(crate) struct Honest {
     pub(crate) order: OrderId,
 }
 
+/// Whether an order of that amount was ever made: a paid one's amount is free again, and whose a late payment
+/// of it is could not be said here.
+fn is_used(terms: &OrderTerms, laws: &Laws) -> bool {
+    laws.is_due((terms.asset, terms.treasury, terms.due_base_units))
+}
+
 /// Everybody who sends tokens.
 #[derive(Debug)]
 pub(crate) struct Buyers {
@@ -191,7 +197,7 @@ impl Buyers {
 
     async fn buy(&mut self, now: u64, laws: &mut Laws) {
         let Some(terms) = self.terms(now) else { return };
-        if !self.order(terms.clone(), laws).await {
+        if is_used(&terms, laws) || !self.order(terms.clone(), laws).await {
             return;
         }
         let due = terms.due_base_units;
@@ -373,7 +379,7 @@ impl Buyers {
         let mut moves = Vec::new();
         for _ in 0..self.dice.between(1, 4) {
             let Some(terms) = self.terms(now) else { continue };
-            if self.order(terms.clone(), laws).await {
+            if !is_used(&terms, laws) && self.order(terms.clone(), laws).await {
                 let moved = self.paying(&terms, terms.due_base_units);
                 if self.dice.chance(400) {
                     let (from, to) = (self.wallet(), self.wallet());

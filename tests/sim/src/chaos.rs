@@ -1,12 +1,18 @@
 //! What goes wrong inside a process: it dies at a call, a call takes long, the store is lost.
 
 use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use inspay_ports::{StoreError, StoreErrorKind};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Sleep, sleep},
+};
 
 use crate::{dice::Dice, endpoint::Shared, journal::Event};
 
@@ -15,6 +21,8 @@ struct State {
     dice: Dice,
     /// Calls until the process dies.
     dies_in: Option<u64>,
+    /// While it sleeps, nothing in the process goes on.
+    paused: Option<Pin<Box<Sleep>>>,
 }
 
 /// The troubles of one process between its start and its end.
@@ -37,7 +45,12 @@ enum Trouble {
 impl Chaos {
     pub(crate) fn new(shared: Arc<Shared>, name: String, mut dice: Dice) -> Self {
         let dies_in = dice.chance(700).then(|| dice.between(20, 900));
-        Self { shared, name, state: Mutex::new(State { dice, dies_in }), died: Notify::new() }
+        Self {
+            shared,
+            name,
+            state: Mutex::new(State { dice, dies_in, paused: None }),
+            died: Notify::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,12 +62,35 @@ impl Chaos {
         self.died.notified().await;
     }
 
+    /// Goes on with the process's work whenever it is not paused.
+    pub(crate) async fn while_awake<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            let mut state = self.state();
+            if let Some(paused) = &mut state.paused {
+                match paused.as_mut().poll(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => state.paused = None,
+                }
+            }
+            drop(state);
+            work.as_mut().poll(context)
+        })
+        .await
+    }
+
     fn draw(&self, is_write: bool) -> (Trouble, u64) {
         let mut state = self.state();
         if self.shared.is_calm() {
             return (Trouble::None, 0);
         }
-        let State { dice, dies_in } = &mut *state;
+        let State { dice, dies_in, paused } = &mut *state;
+        if dice.below(3_000) == 0 {
+            let length = Duration::from_secs(dice.between(5, 60));
+            *paused = Some(Box::pin(sleep(length)));
+            self.shared.journal.saw(Event::Paused);
+            self.shared.journal.tell(format_args!("{} is paused for {length:?}", self.name));
+        }
         let wait_ms = match dice.below(1_000) {
             0..3 => dice.between(1_000, 6_000),
             3..200 => dice.between(1, 40),

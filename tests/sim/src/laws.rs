@@ -61,6 +61,7 @@ pub(crate) struct Laws {
     balances: BTreeMap<(BookAccount, Unit), (U256, U256)>,
     end: JournalEnd,
     cursor: Option<CursorRecord>,
+    latest_time: Option<Timestamp>,
     writes: u64,
 }
 
@@ -86,6 +87,7 @@ impl Laws {
                 booked_at: Timestamp::from_micros(i64::MIN),
             },
             cursor: None,
+            latest_time: None,
             writes: 0,
         }
     }

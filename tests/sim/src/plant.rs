@@ -12,7 +12,7 @@ use inspay_ports::{
     SaleStore as _, TransferFilter, fake::FakeStore,
 };
 use inspay_primitives::{
-    Credits, Direction, Order, Reference, Rounding, Transfer, TransferKey, U256, mul_div,
+    Credits, Direction, Fence, Order, Reference, Rounding, Transfer, TransferKey, U256, mul_div,
 };
 use inspay_settlement::{Books, BooksError};
 
@@ -262,7 +262,11 @@ fn as_in_time(order: &Order, base_units: U256) -> Option<Credits> {
 
 #[async_trait]
 impl Books for SimBooks {
-    async fn write(&self, operations: Vec<Operation>) -> Result<Vec<Outcome>, BooksError> {
+    async fn write(
+        &self,
+        fence: Fence,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Outcome>, BooksError> {
         let operations = match self.plant {
             None => operations,
             Some(plant) => {
@@ -277,7 +281,7 @@ impl Books for SimBooks {
                 spoiled
             }
         };
-        self.writer.write(operations).await.map_err(|error| BooksError {
+        self.writer.write_fenced(fence, operations).await.map_err(|error| BooksError {
             transient: error.is_transient(),
             source: Box::new(error),
         })

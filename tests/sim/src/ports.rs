@@ -5,4 +5,4 @@ mod chain;
 mod store;
 
 pub(crate) use chain::SimPort;
-pub(crate) use store::SimStore;
+pub(crate) use store::{SimStore, StoreTime};

@@ -16,7 +16,7 @@ use inspay_primitives::{Asset, Clock, Timestamp};
 use inspay_settlement::{
     AssetRules, ChainWork, SettlementPolicy, SettlementWorker, WorkerSettings,
 };
-use inspay_watcher::{FollowSettings, FollowedAsset, Follower};
+use inspay_watcher::{FollowSettings, FollowedAsset, Follower, LeaseTerms};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -31,8 +31,11 @@ use crate::{
     journal::Event,
     laws::{Laws, Rules},
     plant::Plant,
-    ports::{SimPort, SimStore},
+    ports::{SimPort, SimStore, StoreTime},
 };
+
+/// How long a lease outlives its holder.
+const LEASE_TTL: Duration = Duration::from_secs(10);
 
 /// The time of the simulated world, and by how much the gateway's clock is off.
 #[derive(Debug)]
@@ -83,6 +86,9 @@ pub(crate) struct Parts {
     pub(crate) follow: FollowSettings,
     pub(crate) plant: Option<Plant>,
     pub(crate) seed: u64,
+    pub(crate) store_time: Arc<StoreTime>,
+    /// Whether one of several followers at a time holds the chain's lease; if not, the cursor alone guards it.
+    pub(crate) is_leased: bool,
 }
 
 impl Parts {
@@ -112,12 +118,12 @@ impl Parts {
             let mut dice = Dice::new(self.seed, part);
             let name = format!("process {number}.{life}");
             self.shared.journal.tell(format_args!("{name} starts"));
-            let chaos = Arc::new(Chaos::new(Arc::clone(&self.shared), name, dice.clone()));
+            let chaos = Arc::new(Chaos::new(Arc::clone(&self.shared), name.clone(), dice.clone()));
             let Some(evm) = self.adapter() else { return };
             tokio::select! {
                 biased;
                 () = chaos.died() => {}
-                () = self.run(evm, &chaos) => {}
+                () = chaos.while_awake(self.run(evm, &chaos, name)) => {}
             }
             let is_long = dice.chance(150);
             let down_seconds = if is_long { dice.between(60, 400) } else { dice.between(1, 20) };
@@ -142,7 +148,7 @@ impl Parts {
         }
     }
 
-    async fn run(&self, evm: EvmChain, chaos: &Arc<Chaos>) {
+    async fn run(&self, evm: EvmChain, chaos: &Arc<Chaos>, name: String) {
         let chain: Arc<dyn Chain> = Arc::new(SimPort {
             evm,
             chaos: Arc::clone(chaos),
@@ -156,6 +162,7 @@ impl Parts {
             shared: Arc::clone(&self.shared),
             plant: self.plant,
             stale: std::sync::Mutex::default(),
+            inner_time: Arc::clone(&self.store_time),
         });
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let (writer, task) = LedgerWriter::new(
@@ -184,7 +191,16 @@ impl Parts {
             },
         );
         let never = CancellationToken::new();
-        tokio::join!(follower.run(never.clone()), worker.run(never.clone()), task.run());
+        let follow = async {
+            if self.is_leased {
+                let is_dead: Arc<dyn Fn(&str) -> bool + Send + Sync> = Arc::new(|_| false);
+                let terms = LeaseTerms { holder: name, ttl: LEASE_TTL, is_dead };
+                follower.run_leased(terms, never.clone()).await;
+            } else {
+                follower.run(never.clone()).await;
+            }
+        };
+        tokio::join!(follow, worker.run(never.clone()), task.run());
     }
 }
 

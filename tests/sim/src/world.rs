@@ -24,6 +24,7 @@ use crate::{
     journal::{Event, Journal},
     laws::{Laws, Rules},
     plant::Plant,
+    ports::StoreTime,
     process::{Parts, SimClock, follow_settings},
 };
 
@@ -202,6 +203,8 @@ impl World {
             follow,
             plant: run.plant,
             seed: run.seed,
+            store_time: Arc::new(StoreTime::new()),
+            is_leased: dice.chance(700),
         };
         Self {
             run,
@@ -248,7 +251,7 @@ impl World {
             endpoint.look();
         }
         self.jump_clock();
-        if !self.has_second && self.dice.chance(10) && !self.processes.is_empty() {
+        if !self.has_second && self.dice.chance(15) && !self.processes.is_empty() {
             self.has_second = true;
             self.shared.journal.saw(Event::SecondProcess);
             self.start_process(1);

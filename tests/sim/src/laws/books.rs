@@ -93,7 +93,8 @@ impl Laws {
         self.require(oldest.is_none_or(|oldest| until < oldest), "8: chain time", || {
             format!("{order} was closed before a transfer of {oldest:?} was settled")
         });
-        let tip = self.cursor.map(|cursor| cursor.tip.time);
+        // The latest that was ever applied: a lower head that came meanwhile does not turn time back.
+        let tip = self.latest_time;
         self.require(tip.is_some_and(|tip| until < tip), "8: chain time", || {
             format!("{order} was closed at chain time {tip:?}, its time ends at {until}")
         });

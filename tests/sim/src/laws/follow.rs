@@ -121,6 +121,7 @@ impl Laws {
 
     async fn moved(&mut self, cursor: CursorRecord) {
         let before = self.cursor.replace(cursor);
+        self.latest_time = self.latest_time.max(Some(cursor.tip.time));
         let revision = before.map_or(0, |before| before.revision);
         self.require(cursor.revision == revision + 1, "1: once", || {
             format!("the cursor went from revision {revision} to {}", cursor.revision)

@@ -11,13 +11,14 @@ use async_trait::async_trait;
 use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
-    FollowStore, HistoryLine, IdempotencyClaim, LawViolation, NewOrder, OrderFilter, Page,
-    RangeCommit, ReadStore, SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse,
-    SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock, fake::FakeStore,
+    FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
+    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, SaleStore,
+    StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
+    TransferTotals, TransferView, WindowBlock, fake::FakeStore,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, ChainId, LotId, Order, OrderId, QuoteId, Timestamp,
-    TransferId,
+    AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
+    QuoteId, Timestamp, TransferId,
 };
 use inspay_quoting::RateSample;
 use tokio::{sync::Mutex, time::Instant};
@@ -33,20 +34,40 @@ pub(crate) struct SimStore {
     pub(crate) shared: Arc<Shared>,
     pub(crate) plant: Option<Plant>,
     /// The cursor as it was read once, for the bug that does not read it again.
-    pub(crate) stale: StdMutex<Option<(Instant, CursorRecord)>>,
+    pub(crate) stale: StdMutex<Option<(Instant, FollowedCursor)>>,
+    pub(crate) inner_time: Arc<StoreTime>,
+}
+
+/// The world's time as the store's own clock was last told it.
+#[derive(Debug)]
+pub(crate) struct StoreTime(StdMutex<Instant>);
+
+impl StoreTime {
+    pub(crate) fn new() -> Self {
+        Self(StdMutex::new(Instant::now()))
+    }
+
+    fn keep(&self, store: &FakeStore) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        store.pass(now.saturating_duration_since(*told));
+        *told = now;
+    }
 }
 
 /// So long a planted bug believes what it has read.
 const STALE: Duration = Duration::from_secs(15);
 
 impl SimStore {
-    fn stale_cursor(&self) -> Option<CursorRecord> {
-        let known = *self.stale.lock().unwrap_or_else(PoisonError::into_inner);
-        known.filter(|(at, _)| at.elapsed() < STALE).map(|(_, cursor)| cursor)
+    /// Makes a call with the store's own clock at the world's time.
+    async fn on_time<T>(&self, act: impl Future<Output = T>) -> T {
+        self.inner_time.keep(&self.inner);
+        act.await
     }
 
     async fn checked_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
         let mut laws = self.laws.lock().await;
+        self.inner_time.keep(&self.inner);
         let written = self.inner.commit_blocks(commit.clone()).await;
         match &written {
             Ok(()) => laws.applied(&commit).await,
@@ -57,6 +78,7 @@ impl SimStore {
 
     async fn checked_range(&self, commit: RangeCommit) -> Result<(), StoreError> {
         let mut laws = self.laws.lock().await;
+        self.inner_time.keep(&self.inner);
         let written = self.inner.commit_range(commit.clone()).await;
         match &written {
             Ok(()) => laws.ranged(&commit).await,
@@ -69,11 +91,15 @@ impl SimStore {
         if matches!(error.kind, StoreErrorKind::CursorMoved) {
             self.shared.journal.saw(Event::CursorMoved);
         }
+        if matches!(error.kind, StoreErrorKind::Fenced) {
+            self.shared.journal.saw(Event::Fenced);
+        }
     }
 
     async fn checked_batch(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
         let mut laws = self.laws.lock().await;
         let chain = crate::chain::CHAIN;
+        self.inner_time.keep(&self.inner);
         let oldest = self.inner.oldest_unsettled_time(chain).await?;
         let written: Arc<StdMutex<Option<BatchRows>>> = Arc::default();
         let seen = Arc::clone(&written);
@@ -82,7 +108,11 @@ impl SimStore {
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows.clone());
             rows
         });
-        self.inner.transact(touches, watched).await?;
+        let written_now = self.inner.transact(touches, watched).await;
+        if let Err(error) = &written_now {
+            self.count_moved(error);
+        }
+        written_now?;
         let rows = written.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(rows) = rows {
             laws.posted(&rows, oldest).await;
@@ -94,14 +124,13 @@ impl SimStore {
 #[async_trait]
 impl FollowStore for SimStore {
     async fn cursor(&self, chain: ChainId) -> Result<Option<CursorRecord>, StoreError> {
-        let is_stale = self.plant == Some(Plant::StaleCursor);
-        if let (true, Some(known)) = (is_stale, self.stale_cursor()) {
-            return Ok(Some(known));
+        if self.plant == Some(Plant::StaleCursor) {
+            let known = *self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, known)) = known.filter(|(at, _)| at.elapsed() < STALE) {
+                return Ok(Some(known.cursor));
+            }
         }
-        let read = self.chaos.store("cursor", false, self.inner.cursor(chain)).await?;
-        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) =
-            read.map(|read| (Instant::now(), read));
-        Ok(read)
+        self.chaos.store("cursor", false, self.inner.cursor(chain)).await
     }
 
     async fn window(&self, chain: ChainId) -> Result<Vec<WindowBlock>, StoreError> {
@@ -131,6 +160,52 @@ impl FollowStore for SimStore {
             commit.cursor.audited_to = commit.cursor.tip.number;
         }
         self.chaos.store("commit a range", true, self.checked_range(commit)).await
+    }
+}
+
+#[async_trait]
+impl LeaseStore for SimStore {
+    async fn lease(&self, chain: ChainId) -> Result<Option<LeaseRecord>, StoreError> {
+        self.chaos.store("lease", false, self.on_time(self.inner.lease(chain))).await
+    }
+
+    async fn take_lease(&self, claim: LeaseClaim) -> Result<Option<FencingNumber>, StoreError> {
+        let taken = self.on_time(self.inner.take_lease(claim));
+        let taken = self.chaos.store("take the lease", true, taken).await?;
+        if let Some(number) = taken {
+            self.shared.journal.saw(Event::LeaseTaken);
+            self.shared.journal.tell(format_args!("lease taken under {number}"));
+        }
+        Ok(taken)
+    }
+
+    async fn renew_lease(&self, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
+        let renewed = self.on_time(self.inner.renew_lease(fence, ttl));
+        self.chaos.store("renew the lease", true, renewed).await
+    }
+
+    async fn release_lease(&self, fence: Fence) -> Result<(), StoreError> {
+        let released = self.on_time(self.inner.release_lease(fence));
+        self.chaos.store("release the lease", true, released).await
+    }
+
+    async fn mark_checked(&self, fence: Fence, checked: bool) -> Result<(), StoreError> {
+        let marked = self.on_time(self.inner.mark_checked(fence, checked));
+        self.chaos.store("mark checked", true, marked).await
+    }
+
+    async fn followed(&self, chain: ChainId) -> Result<Option<FollowedCursor>, StoreError> {
+        let is_stale = self.plant == Some(Plant::StaleCursor);
+        let known = *self.stale.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.filter(|(at, _)| is_stale && at.elapsed() < STALE);
+        if let Some((_, known)) = known {
+            return Ok(Some(known));
+        }
+        let read = self.on_time(self.inner.followed(chain));
+        let read = self.chaos.store("followed", false, read).await?;
+        *self.stale.lock().unwrap_or_else(PoisonError::into_inner) =
+            read.map(|read| (Instant::now(), read));
+        Ok(read)
     }
 }
 
