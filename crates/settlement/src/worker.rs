@@ -501,15 +501,19 @@ impl SettlementWorker {
             .tip
             .time
             .plus_seconds(i64::from(self.settings.quarantine_seconds).saturating_neg());
-        report.freed = self
-            .store
-            .free_slots(
-                self.work.chain.chain_id(),
-                cursor.tags.finalized_number,
-                quarantined_before,
-                self.settings.batch_upkeep,
-            )
-            .await?;
+        // An order whose payment is still to be taken back looks paid: its amount may be needed once more.
+        let to_reverse = self.store.transfers_to_reverse(self.work.chain.chain_id(), 1).await?;
+        if to_reverse.is_empty() {
+            report.freed = self
+                .store
+                .free_slots(
+                    self.work.chain.chain_id(),
+                    cursor.tags.finalized_number,
+                    quarantined_before,
+                    self.settings.batch_upkeep,
+                )
+                .await?;
+        }
         let lapsed =
             self.store.lots_to_expire(self.clock.now(), self.settings.batch_upkeep).await?;
         let operations =

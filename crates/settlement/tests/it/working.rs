@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use inspay_ledger::{Operation, Outcome, SettlementRules};
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
-    Agreement, AppliedBlock, BlocksCommit, BooksStore, Chain, Proof, Store,
+    Agreement, AppliedBlock, BlocksCommit, BooksStore, Chain, ChainTags, Proof, Store,
     contract::samples::{self, Follower},
     fake::{FakeChain, FakeStore},
 };
@@ -396,5 +396,34 @@ async fn confirmations_are_not_counted_under_the_head_of_another_branch() {
     assert_eq!((report.reversed, report.settled), (1, 0), "{report:?}");
     assert_eq!(world.step().await.settled, 0);
     assert_eq!(world.state(&second).await, OrderState::Open);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn an_amount_stays_held_while_its_payment_is_to_be_taken_back() {
+    let mut world = world_with(WorkerSettings { batch_transfers: 1, ..WorkerSettings::default() });
+    let mut orders = Vec::new();
+    let mut payments = Vec::new();
+    for number in 1..=2 {
+        let order = samples::ordered(&world.store, number).await;
+        let paid = payment(number, &order, order.due_base_units, block("a", 5));
+        let log_index = u32::try_from(number).expect("small");
+        payments.push(Transfer { log_index, reference: Some(None), ..paid });
+        orders.push(order);
+    }
+    world.empty("a", 4..=4).await;
+    world.follower.extend(vec![applied(block("a", 5), payments.clone())]).await;
+    world.empty("a", 6..=6).await;
+    assert_eq!((world.step().await.settled, world.step().await.settled), (1, 1));
+    // Both are mined again and final at once; one of them is taken back in a step.
+    let again =
+        payments.iter().zip(0..).map(|(paid, log)| samples::seen_again(*paid, block("b", 5), log));
+    let branch = vec![applied(block("b", 5), again.collect()), applied(block("b", 6), Vec::new())];
+    world.follower.tags = ChainTags { safe_number: 6, finalized_number: 6 };
+    world.follower.swap(&[block("a", 5), block("a", 6)], branch).await;
+    while world.step().await.did_something() {}
+    for order in &orders {
+        assert_eq!(world.state(order).await, OrderState::Paid);
+    }
     world.must_hold().await;
 }
