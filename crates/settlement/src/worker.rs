@@ -203,6 +203,7 @@ impl SettlementWorker {
                 }
             };
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => {}
                 () = woken(self.work.applied.as_mut()) => {}
                 () = tokio::time::sleep(wait) => {}

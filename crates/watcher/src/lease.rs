@@ -183,6 +183,7 @@ impl Follower {
                 }
             }
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return None,
                 () = tokio::time::sleep(terms.standby_interval()) => {}
             }

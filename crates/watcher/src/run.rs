@@ -73,6 +73,7 @@ impl Follower {
                 }
             };
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = woken(wake.as_mut()), if is_wakeful => {}
                 () = tokio::time::sleep(wait) => {}

@@ -66,7 +66,7 @@ plants! {
     SuspenseDropped = "suspense-dropped", 10, "forgets what belongs to nobody";
     RevisionIgnored = "revision-ignored", 10, "writes although the cursor has moved";
     OutgoingIgnored = "outgoing-ignored", 10, "does not follow transfers out";
-    AuditSkipped = "audit-skipped", 120, "takes ranges for whole without an audit";
+    AuditSkipped = "audit-skipped", 100, "takes ranges for whole without asking again";
     ClosedTooEarly = "closed-too-early", 10, "closes orders while older transfers wait";
     StaleCursor = "stale-cursor", 10, "counts confirmations under a head read earlier";
     AnyReference = "any-reference", 10, "reads a reference whoever was called";

@@ -30,8 +30,8 @@ const BLOCKS: u64 = 200;
 #[test]
 fn every_planted_bug_is_found_within_its_seeds() {
     for plant in Plant::ALL.iter().copied() {
-        // The rare one takes a range that is read from a liar: `sim --planted` begins at the first seed.
-        let first = if plant == Plant::AuditSkipped { 108 } else { 1 };
+        // The rare one takes a range that is read wrongly: `sim --planted` begins at the first seed.
+        let first = if plant == Plant::AuditSkipped { 94 } else { 1 };
         let found =
             (first..=plant.seeds()).any(|seed| ran(seed, BLOCKS, Some(plant)).breach.is_some());
         assert!(found, "{} was not found in {} seeds", plant.code(), plant.seeds());

@@ -72,7 +72,7 @@ impl Laws {
         self.require(stands, "3: never lost", || {
             format!("the cursor is at {}, the last block read is below {next}", cursor.tip.number)
         });
-        self.moved(cursor).await;
+        self.moved(cursor, false).await;
     }
 
     /// A block with its transfers, all of them unless a part was read again.
@@ -116,10 +116,10 @@ impl Laws {
         self.require(tip == Some(cursor.tip), "3: never lost", || {
             format!("{} is no chain's block", cursor.tip.hash)
         });
-        self.moved(cursor).await;
+        self.moved(cursor, true).await;
     }
 
-    async fn moved(&mut self, cursor: CursorRecord) {
+    async fn moved(&mut self, cursor: CursorRecord, is_range: bool) {
         let before = self.cursor.replace(cursor);
         self.latest_time = self.latest_time.max(Some(cursor.tip.time));
         let revision = before.map_or(0, |before| before.revision);
@@ -130,7 +130,8 @@ impl Laws {
         if is_whole {
             self.check_totals(cursor).await;
         }
-        let was_whole = before.is_none_or(|before| before.audited_to == before.tip.number);
+        let was_whole =
+            !is_range && before.is_none_or(|before| before.audited_to == before.tip.number);
         let first_in_range = before.is_none() && cursor.tip.number > cursor.start_number;
         if is_whole && (!was_whole || first_in_range) {
             self.check_audited(cursor).await;

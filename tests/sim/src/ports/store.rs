@@ -12,9 +12,9 @@ use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, Transf
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
     FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
-    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, SaleStore,
-    StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
-    TransferTotals, TransferView, WindowBlock, fake::FakeStore,
+    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind,
+    SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, WindowBlock, fake::FakeStore,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
@@ -153,6 +153,10 @@ impl FollowStore for SimStore {
             return self.chaos.store("commit rows", true, self.inner.commit_blocks(commit)).await;
         }
         self.chaos.store("commit blocks", true, self.checked_blocks(commit)).await
+    }
+
+    async fn rewind(&self, rewind: Rewind) -> Result<(), StoreError> {
+        self.inner.rewind(rewind).await
     }
 
     async fn commit_range(&self, mut commit: RangeCommit) -> Result<(), StoreError> {
