@@ -451,7 +451,8 @@ impl World {
                 break;
             }
             waited += 1;
-            if waited > quiet + 400 {
+            // Longer than any process stays down and any endpoint is left alone.
+            if waited > quiet + 700 / self.block_seconds {
                 break;
             }
         }
