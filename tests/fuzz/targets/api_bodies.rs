@@ -125,7 +125,10 @@ async fn house() -> House {
         store,
         clock: Arc::new(ManualClock::new(now)),
         pricing: Arc::new(Prices(Arc::new(Catalog::embedded().expect("a catalog")))),
-        sale: Arc::new(SaleSettings { assets: assets().into_iter().map(sold).collect() }),
+        sale: Arc::new(SaleSettings {
+            assets: assets().into_iter().map(sold).collect(),
+            unpaid_orders_max: 100,
+        }),
         chains: Arc::new(Vec::new),
         changed: receiver,
         metrics: Arc::new(String::new),
