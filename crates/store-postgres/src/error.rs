@@ -8,6 +8,9 @@ use sqlx::postgres::PgDatabaseError;
 /// The row that a range of blocks finds to be there already.
 pub(crate) const TRANSFER: &str = "transfer";
 
+/// What is taken where two holders made a chain's first lease at once.
+pub(crate) const LEASE: &str = "lease";
+
 /// Wraps a failure of the database with what was attempted.
 pub(crate) fn failed(act: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
     move |error| StoreError::new(act, kind_of(error))
@@ -62,6 +65,7 @@ fn refused(refusal: &PgDatabaseError) -> StoreErrorKind {
             Some("orders_id_key" | "orders_reference_key") => StoreErrorKind::Exists("order"),
             Some("orders_request_key_key") => StoreErrorKind::Exists("request key"),
             Some("transfer_id_key") => StoreErrorKind::Exists(TRANSFER),
+            Some("lease_holding_key") => StoreErrorKind::Exists(LEASE),
             Some("quote_pkey") => StoreErrorKind::Exists("quote"),
             Some("api_key_pkey" | "api_key_hash_key") => StoreErrorKind::Exists("key"),
             Some(_) | None => StoreErrorKind::Refused(said),
