@@ -4,7 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
-use inspay_primitives::{AccountId, AssetId};
+use inspay_primitives::{AccountId, AssetId, Label};
 
 /// What a posting counts: base units of one asset, or micro-credits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,14 @@ pub enum Unit {
 pub enum LotSource {
     /// Bought with tokens.
     Purchase,
+    /// A cycle of a subscription.
+    Subscription,
+    /// The free plan.
+    FreePlan,
+    /// A promotion.
+    Promotion,
+    /// A prize.
+    Prize,
 }
 
 /// An account of the books.
@@ -39,12 +47,20 @@ pub enum BookAccount {
     Withdrawn,
     /// Credits granted, by source (debit balance).
     CreditsIssued(LotSource),
+    /// Credits granted by one promotion (debit balance).
+    CampaignIssued(Label),
+    /// Credits spent on one feature (credit balance).
+    CreditsSpent(Label),
     /// Credits that lapsed (credit balance).
     CreditsExpired,
     /// Credits taken back because their payment left the chain (credit balance).
     CreditsReversed,
-    /// One account's credits (credit balance).
+    /// One account's credits that are left, lapsed ones that are not booked yet included (credit balance).
     Account(AccountId),
+    /// One account's credits that holds have set aside (credit balance).
+    Held(AccountId),
+    /// What an account owes since a payment was taken back whose credits were spent (debit balance).
+    Owed(AccountId),
 }
 
 /// Which side of an account a posting goes to.
@@ -82,18 +98,47 @@ impl FromStr for Unit {
 }
 
 impl LotSource {
+    /// Every source.
+    pub const ALL: [Self; 5] =
+        [Self::Purchase, Self::Subscription, Self::FreePlan, Self::Promotion, Self::Prize];
+
     /// The source as stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Purchase => "purchase",
+            Self::Subscription => "subscription",
+            Self::FreePlan => "free_plan",
+            Self::Promotion => "promotion",
+            Self::Prize => "prize",
         }
     }
 
     /// Reads what [`Self::as_str`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        (text == Self::Purchase.as_str()).then_some(Self::Purchase)
+        Self::ALL.into_iter().find(|source| source.as_str() == text)
+    }
+}
+
+impl BookAccount {
+    /// The account with credits whose history its postings belong to.
+    #[must_use]
+    pub const fn owner(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account(owner) | Self::Held(owner) | Self::Owed(owner) => Some(owner),
+            Self::Treasury
+            | Self::Clearing
+            | Self::Suspense
+            | Self::Rounding
+            | Self::Discounts
+            | Self::Withdrawn
+            | Self::CreditsIssued(_)
+            | Self::CampaignIssued(_)
+            | Self::CreditsSpent(_)
+            | Self::CreditsExpired
+            | Self::CreditsReversed => None,
+        }
     }
 }
 
@@ -107,9 +152,13 @@ impl fmt::Display for BookAccount {
             Self::Discounts => f.write_str("discounts"),
             Self::Withdrawn => f.write_str("withdrawn"),
             Self::CreditsIssued(source) => write!(f, "credits_issued:{}", source.as_str()),
+            Self::CampaignIssued(campaign) => write!(f, "credits_issued:promotion:{campaign}"),
+            Self::CreditsSpent(feature) => write!(f, "credits_spent:{feature}"),
             Self::CreditsExpired => f.write_str("credits_expired"),
             Self::CreditsReversed => f.write_str("credits_reversed"),
             Self::Account(account) => write!(f, "account:{account}"),
+            Self::Held(account) => write!(f, "held:{account}"),
+            Self::Owed(account) => write!(f, "owed:{account}"),
         }
     }
 }
@@ -121,9 +170,18 @@ impl FromStr for BookAccount {
         let unknown = || BookAccountError(text.to_owned());
         Ok(match text.split_once(':') {
             Some(("account", account)) => Self::Account(account.parse().map_err(|_| unknown())?),
-            Some(("credits_issued", source)) => {
-                Self::CreditsIssued(LotSource::parse(source).ok_or_else(unknown)?)
+            Some(("held", account)) => Self::Held(account.parse().map_err(|_| unknown())?),
+            Some(("owed", account)) => Self::Owed(account.parse().map_err(|_| unknown())?),
+            Some(("credits_spent", feature)) => {
+                Self::CreditsSpent(feature.parse().map_err(|_| unknown())?)
             }
+            Some(("credits_issued", source)) => match source.split_once(':') {
+                Some(("promotion", campaign)) => {
+                    Self::CampaignIssued(campaign.parse().map_err(|_| unknown())?)
+                }
+                Some(_) => return Err(unknown()),
+                None => Self::CreditsIssued(LotSource::parse(source).ok_or_else(unknown)?),
+            },
             Some(_) => return Err(unknown()),
             None => match text {
                 "treasury" => Self::Treasury,

@@ -3,19 +3,22 @@
 //! Operations are decided one after another on the state as the ones before left it. The same operation
 //! again is answered from what was stored; a refused one changes nothing.
 
-use inspay_primitives::{Credits, Timestamp};
+use inspay_primitives::{AccountId, HoldId, Timestamp};
 
 use crate::{
-    Act, BatchRows, BookAccount, EntryKind, EventKind, EventSnapshot, LedgerState, Operation,
-    Outcome, Refusal, SettlementRules, Side, Touches, Unit,
-    post::{Batch, Draft, Told},
+    Act, BatchRows, BookAccount, LedgerState, LimitBasis, Operation, Outcome, Refusal,
+    SettlementRules, Touches,
+    draft::Draft,
+    grant, issued_from, limits,
+    post::Batch,
     settle::{SettleRequest, close, reverse},
+    spend::{self, Wanted},
 };
 
-/// What a store must load before [`apply`] can decide these operations.
+/// What a store must load before [`apply`] can decide these operations at about `now`.
 #[must_use]
-pub fn touches(operations: &[Operation]) -> Touches {
-    let mut touches = Touches::default();
+pub fn touches(operations: &[Operation], now: Timestamp) -> Touches {
+    let mut touches = Touches { due_by: now, ..Touches::default() };
     for operation in operations {
         touches.keys.insert(operation.key.clone());
         match &operation.act {
@@ -27,12 +30,39 @@ pub fn touches(operations: &[Operation]) -> Touches {
             }
             Act::Reverse { transfer, .. } => {
                 touches.transfers.insert(*transfer);
+                touches.reverses = true;
             }
             Act::CloseOrder { order, .. } => {
                 touches.orders.insert(*order);
             }
-            Act::ExpireLot { lot } => {
+            Act::ExpireLot { lot } | Act::WarnLot { lot } | Act::Revoke { lot } => {
                 touches.lots.insert(*lot);
+            }
+            Act::Grant(terms) => {
+                touches.granted.insert(terms.account.clone());
+                touches.shared.insert(issued_from(terms.source, terms.campaign.as_ref()));
+            }
+            Act::Hold { account, purpose, .. } | Act::Spend { account, purpose, .. } => {
+                touches.spenders.insert(account.clone());
+                touches.shared.insert(BookAccount::CreditsSpent(purpose.feature.clone()));
+            }
+            Act::Capture { hold, .. } | Act::Release { hold } | Act::LapseHold { hold } => {
+                touches.holds.insert(*hold);
+            }
+            Act::Refund { usage, .. } => {
+                touches.usages.insert(*usage);
+            }
+            Act::SetLimit { limit, window_start } => {
+                touches.spenders.insert(limit.account.clone());
+                touches.bases.insert(LimitBasis {
+                    limit: limit.id,
+                    account: limit.account.clone(),
+                    scope: limit.scope.clone(),
+                    from: *window_start,
+                });
+            }
+            Act::RemoveLimit { account, .. } | Act::SetProfile { account, .. } => {
+                touches.spenders.insert(account.clone());
             }
         }
     }
@@ -64,14 +94,64 @@ fn one(
     rules: &SettlementRules,
 ) -> Result<Outcome, Refusal> {
     if let Some(stored) = batch.state.operations.get(&operation.key) {
-        return if stored.fingerprint == operation.fingerprint() {
-            Ok(Outcome::AlreadyApplied { entry_seq: stored.entry_seq })
-        } else {
+        return if stored.fingerprint != operation.fingerprint() {
             Err(Refusal::Conflict)
+        } else if let Some(refusal) = stored.refusal {
+            Err(refusal)
+        } else {
+            Ok(Outcome::AlreadyApplied { entry_seq: stored.entry_seq })
         };
     }
-    let draft = draft(batch, operation, rules)?;
-    batch.post(operation, &draft)
+    if let Some(account) = operation.act.spender() {
+        lapse_due(batch, account)?;
+    }
+    let decided = match draft(batch, operation, rules) {
+        Ok(draft) => batch.post(operation, &draft),
+        Err(refusal) => Err(refusal),
+    };
+    if let Err(refusal) = decided
+        && operation.is_request
+        && refusal.is_final()
+    {
+        tell_refused(batch, operation, refusal);
+        batch.refuse(operation, refusal);
+    }
+    decided
+}
+
+/// Gives back what holds of the account have that ran out, so that whether the sweeper ran makes no difference.
+fn lapse_due(batch: &mut Batch<'_>, account: &AccountId) -> Result<(), Refusal> {
+    while let Some(hold) = first_due(batch, account) {
+        let operation = Operation::from(Act::LapseHold { hold });
+        let draft = spend::lapse(batch, hold)?;
+        batch.post(&operation, &draft)?;
+    }
+    Ok(())
+}
+
+fn first_due(batch: &Batch<'_>, account: &AccountId) -> Option<HoldId> {
+    let lowest = (account.clone(), Timestamp::from_micros(0), HoldId::from_uuid(uuid::Uuid::nil()));
+    let (owner, expires_at, hold) = batch.due_holds.range(lowest..).next()?;
+    (owner == account && *expires_at <= batch.now).then_some(*hold)
+}
+
+fn tell_refused(batch: &mut Batch<'_>, operation: &Operation, refusal: Refusal) {
+    let Refusal::LimitReached { limit, .. } = refusal else { return };
+    if let Some(wanted) = wanted(&operation.act)
+        && let Some(draft) = limits::refused(batch, &wanted, limit)
+    {
+        batch.tell_of(&draft);
+    }
+}
+
+fn wanted(act: &Act) -> Option<Wanted<'_>> {
+    if let Act::Hold { account, purpose, credits, .. } | Act::Spend { account, purpose, credits } =
+        act
+    {
+        Some(Wanted { account, purpose, credits: *credits })
+    } else {
+        None
+    }
 }
 
 fn draft(
@@ -80,6 +160,7 @@ fn draft(
     rules: &SettlementRules,
 ) -> Result<Draft, Refusal> {
     let state = &*batch.state;
+    let lot_of = |lot| state.lots.get(lot).ok_or(Refusal::NoSuchLot);
     match &operation.act {
         Act::Settle { transfer, generation, judged_in, reference, decision, value } => {
             let record = state.transfers.get(transfer).ok_or(Refusal::NoSuchTransfer)?;
@@ -104,45 +185,31 @@ fn draft(
             if !record.must_reverse() {
                 return Err(Refusal::StillCanonical);
             }
-            reverse(state, record, settled, rules)
+            reverse(batch, record, settled, rules)
         }
         Act::CloseOrder { order, chain_time } => {
             let order = state.orders.get(order).ok_or(Refusal::NoSuchOrder)?;
-            close(order, *chain_time, rules)
+            close(state, order, *chain_time, rules)
         }
-        Act::ExpireLot { lot } => {
-            let lot = state.lots.get(lot).ok_or(Refusal::NoSuchLot)?;
-            expire(lot, batch.now)
+        Act::ExpireLot { lot } => grant::expire(lot_of(lot)?, batch.now),
+        Act::WarnLot { lot } => grant::warn(batch, lot_of(lot)?),
+        Act::Grant(terms) => grant::grant(batch, terms),
+        Act::Revoke { lot } => grant::revoke(batch, lot_of(lot)?),
+        Act::Hold { hold, account, purpose, credits, valid_seconds } => {
+            let wanted = Wanted { account, purpose, credits: *credits };
+            spend::hold(batch, *hold, &wanted, *valid_seconds)
+        }
+        Act::Capture { hold, credits } => spend::capture(batch, *hold, *credits),
+        Act::Release { hold } => spend::release(batch, *hold),
+        Act::LapseHold { hold } => spend::lapse(batch, *hold),
+        Act::Spend { account, purpose, credits } => {
+            spend::spend(batch, &Wanted { account, purpose, credits: *credits })
+        }
+        Act::Refund { usage, credits } => spend::refund(batch, *usage, *credits),
+        Act::SetLimit { limit, window_start } => limits::set(batch, limit, *window_start),
+        Act::RemoveLimit { account, limit } => limits::remove(batch, account, *limit),
+        Act::SetProfile { account, zone, balance_alerts } => {
+            limits::set_profile(batch, account, zone, balance_alerts)
         }
     }
-}
-
-fn expire(lot: &crate::Lot, now: Timestamp) -> Result<Draft, Refusal> {
-    if lot.left <= Credits::ZERO || now < lot.expires_at {
-        return Err(Refusal::NothingToExpire);
-    }
-    let mut draft = Draft::new(EntryKind::Expire, lot.expires_at);
-    draft.order = lot.order;
-    let quantity = lot.left.to_u256_micros();
-    draft.line(BookAccount::Account(lot.account.clone()), Unit::Credits, Side::Debit, quantity);
-    draft.line(BookAccount::CreditsExpired, Unit::Credits, Side::Credit, quantity);
-    draft.takes = vec![(lot.id, Credits::ZERO)];
-    draft.told = Some(Told {
-        kind: EventKind::CreditsExpired,
-        account: Some(lot.account.clone()),
-        snapshot: EventSnapshot {
-            order_state: None,
-            received_base_units: None,
-            due_base_units: None,
-            credited: None,
-            credits_delta: Credits::ZERO.checked_sub(lot.left),
-            balance: None,
-            asset: None,
-            base_units: None,
-            tx_hash: None,
-            block_number: None,
-            why: None,
-        },
-    });
-    Ok(draft)
 }

@@ -6,7 +6,7 @@
 use inspay_primitives::{B256, OrderId, Timestamp, TransferId, U256};
 use sha2::{Digest, Sha256};
 
-use crate::{BookAccount, Lot, OperationKey, Side, Unit};
+use crate::{BookAccount, Lot, LotMove, OperationKey, Side, Unit};
 
 /// The hash that the first entry points back to.
 pub const GENESIS_HASH: B256 = B256::ZERO;
@@ -28,11 +28,27 @@ pub enum EntryKind {
     CloseOrder,
     /// A lot lapsed.
     Expire,
+    /// Credits granted without a payment.
+    Grant,
+    /// What was left of a lot was taken back.
+    Revoke,
+    /// Credits set aside for work under way.
+    Hold,
+    /// A hold was spent, in whole or in part.
+    Capture,
+    /// A hold was given back.
+    Release,
+    /// A hold ran out and was given back.
+    LapseHold,
+    /// Credits spent at once.
+    Spend,
+    /// Spent credits given back to the lots they came from.
+    Refund,
 }
 
 impl EntryKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 15] = [
         Self::Settle,
         Self::SettleLate,
         Self::Suspend,
@@ -40,6 +56,14 @@ impl EntryKind {
         Self::Reverse,
         Self::CloseOrder,
         Self::Expire,
+        Self::Grant,
+        Self::Revoke,
+        Self::Hold,
+        Self::Capture,
+        Self::Release,
+        Self::LapseHold,
+        Self::Spend,
+        Self::Refund,
     ];
 
     /// The kind as stored, hashed and shown.
@@ -53,6 +77,14 @@ impl EntryKind {
             Self::Reverse => "reverse",
             Self::CloseOrder => "close_order",
             Self::Expire => "expire",
+            Self::Grant => "grant",
+            Self::Revoke => "revoke",
+            Self::Hold => "hold",
+            Self::Capture => "capture",
+            Self::Release => "release",
+            Self::LapseHold => "lapse_hold",
+            Self::Spend => "spend",
+            Self::Refund => "refund",
         }
     }
 
@@ -101,6 +133,12 @@ pub struct Entry {
     pub postings: Vec<Posting>,
     /// The lots it grants.
     pub lots: Vec<Lot>,
+    /// What it moves within lots, in the order in which it is hashed.
+    pub moves: Vec<LotMove>,
+    /// What it was for, as the JSON text that is hashed; `None` where postings, order and transfer say all.
+    pub facts: Option<String>,
+    /// How its hash is made: [`Self::VERSION`] for new ones.
+    pub version: i16,
     /// Hash of the entry before it.
     pub previous_hash: B256,
     /// Hash of this one.
@@ -126,12 +164,33 @@ fn put_option(hasher: &mut Sha256, bytes: Option<&[u8]>) {
     }
 }
 
+fn put_lot_facts(hasher: &mut Sha256, lot: &Lot) {
+    hasher.update(lot.id.entry_seq.to_be_bytes());
+    hasher.update(lot.id.index.to_be_bytes());
+    put_text(hasher, lot.campaign.as_ref().map_or("", |campaign| campaign.as_str()));
+    put_text(hasher, lot.scope.as_ref().map_or("", |scope| scope.as_str()));
+    hasher.update([lot.priority]);
+    put_option(hasher, lot.transfer.as_ref().map(|id| id.digest().as_slice()));
+    let order = lot.order.map(|id| id.uuid().into_bytes());
+    put_option(hasher, order.as_ref().map(<[u8; 16]>::as_slice));
+    hasher.update(lot.granted_at.micros().to_be_bytes());
+    put_text(hasher, &lot.paid.map(|paid| paid.to_string()).unwrap_or_default());
+}
+
 impl Entry {
+    /// How new entries are hashed. Version 1 covers neither moves nor facts, and of lots only what they grant.
+    pub const VERSION: i16 = 2;
+
     /// The hash that this entry should carry: a function of everything in it but [`Self::hash`].
     #[must_use]
     pub fn compute_hash(&self) -> B256 {
         let mut hasher = Sha256::new();
-        hasher.update(b"inspay/entry/v1");
+        if self.version == 1 {
+            hasher.update(b"inspay/entry/v1");
+        } else {
+            hasher.update(b"inspay/entry/v");
+            hasher.update(self.version.to_be_bytes());
+        }
         hasher.update(self.previous_hash);
         hasher.update(self.seq.to_be_bytes());
         put_text(&mut hasher, self.kind.as_str());
@@ -160,6 +219,20 @@ impl Entry {
             put_text(&mut hasher, lot.source.as_str());
             hasher.update(lot.granted.micros().to_be_bytes());
             hasher.update(lot.expires_at.micros().to_be_bytes());
+            if self.version > 1 {
+                put_lot_facts(&mut hasher, lot);
+            }
+        }
+        if self.version > 1 {
+            put_count(&mut hasher, self.moves.len());
+            for part in &self.moves {
+                hasher.update(part.lot.entry_seq.to_be_bytes());
+                hasher.update(part.lot.index.to_be_bytes());
+                put_text(&mut hasher, part.from.as_str());
+                put_text(&mut hasher, part.to.as_str());
+                hasher.update(part.credits.micros().to_be_bytes());
+            }
+            put_option(&mut hasher, self.facts.as_deref().map(str::as_bytes));
         }
         B256::from_slice(&hasher.finalize())
     }

@@ -1,7 +1,11 @@
 //! Events: what the application is told, in one sequence, each with a full snapshot.
 
-use inspay_primitives::{AccountId, Credits, OrderId, Timestamp, TransferId};
+use inspay_primitives::{
+    AccountId, Credits, HoldId, LimitId, LotId, OrderId, Timestamp, TransferId, UsageId,
+};
 use serde::{Deserialize, Serialize};
+
+use crate::Purpose;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,11 +40,44 @@ pub enum EventKind {
     /// A lot lapsed.
     #[serde(rename = "credits.expired")]
     CreditsExpired,
+    /// A lot will lapse soon.
+    #[serde(rename = "credits.expiring")]
+    CreditsExpiring,
+    /// Credits were granted without a payment.
+    #[serde(rename = "credits.granted")]
+    CreditsGranted,
+    /// What was left of a lot was taken back.
+    #[serde(rename = "credits.revoked")]
+    CreditsRevoked,
+    /// Spent credits came back.
+    #[serde(rename = "credits.refunded")]
+    CreditsRefunded,
+    /// A hold was left alone until it ran out.
+    #[serde(rename = "hold.lapsed")]
+    HoldLapsed,
+    /// Spending passed a limit that warns.
+    #[serde(rename = "limit.passed")]
+    LimitPassed,
+    /// Spending reached a percentage of a limit.
+    #[serde(rename = "limit.reached")]
+    LimitReached,
+    /// Something was refused for a limit; told once a window.
+    #[serde(rename = "limit.refused")]
+    LimitRefused,
+    /// The credits that can be spent fell below a threshold.
+    #[serde(rename = "balance.low")]
+    BalanceLow,
+    /// The account owes credits: a payment was taken back whose credits were spent.
+    #[serde(rename = "account.negative")]
+    AccountNegative,
+    /// The account owes nothing any more.
+    #[serde(rename = "account.whole")]
+    AccountWhole,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 21] = [
         Self::OrderPaid,
         Self::OrderOverpaid,
         Self::OrderPartiallyPaid,
@@ -51,6 +88,17 @@ impl EventKind {
         Self::TransferReversed,
         Self::TransferWithdrawn,
         Self::CreditsExpired,
+        Self::CreditsExpiring,
+        Self::CreditsGranted,
+        Self::CreditsRevoked,
+        Self::CreditsRefunded,
+        Self::HoldLapsed,
+        Self::LimitPassed,
+        Self::LimitReached,
+        Self::LimitRefused,
+        Self::BalanceLow,
+        Self::AccountNegative,
+        Self::AccountWhole,
     ];
 
     /// The kind as stored and sent.
@@ -67,6 +115,17 @@ impl EventKind {
             Self::TransferReversed => "transfer.reversed",
             Self::TransferWithdrawn => "transfer.withdrawn",
             Self::CreditsExpired => "credits.expired",
+            Self::CreditsExpiring => "credits.expiring",
+            Self::CreditsGranted => "credits.granted",
+            Self::CreditsRevoked => "credits.revoked",
+            Self::CreditsRefunded => "credits.refunded",
+            Self::HoldLapsed => "hold.lapsed",
+            Self::LimitPassed => "limit.passed",
+            Self::LimitReached => "limit.reached",
+            Self::LimitRefused => "limit.refused",
+            Self::BalanceLow => "balance.low",
+            Self::AccountNegative => "account.negative",
+            Self::AccountWhole => "account.whole",
         }
     }
 
@@ -78,7 +137,7 @@ impl EventKind {
 }
 
 /// How everything the event is about stood right after it. Stored as JSON; numbers are texts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSnapshot {
     /// State of the order.
@@ -114,6 +173,36 @@ pub struct EventSnapshot {
     /// Why: the evidence of an attribution, or the reason of a suspension.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub why: Option<String>,
+    /// The lot.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub lot: Option<LotId>,
+    /// When the lot lapses.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub expires_at: Option<Timestamp>,
+    /// The hold.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hold: Option<HoldId>,
+    /// The spend.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub usage: Option<UsageId>,
+    /// What the credits are for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub purpose: Option<Purpose>,
+    /// The limit.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub limit: Option<LimitId>,
+    /// The limit's cap, or the balance's threshold.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub threshold: Option<Credits>,
+    /// Held and spent in the limit's window.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub used: Option<Credits>,
+    /// The percentage of the limit that was reached.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub percent: Option<u8>,
+    /// What the account owes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub owed: Option<Credits>,
 }
 
 /// One event, enqueued in the commit that made it true.

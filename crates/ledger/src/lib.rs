@@ -10,26 +10,35 @@
 
 mod account;
 mod apply;
+mod draft;
 mod entry;
 mod event;
+mod grant;
+mod hold;
+mod limit;
+mod limits;
 mod lot;
 mod operation;
 mod order_rules;
 mod post;
 mod settle;
+mod spend;
 mod state;
 
 pub use account::{BookAccount, BookAccountError, LotSource, Side, Unit};
 pub use apply::{apply, touches};
 pub use entry::{Entry, EntryKind, GENESIS_HASH, Posting};
 pub use event::{Event, EventKind, EventSnapshot};
-pub use lot::Lot;
+pub use hold::{Hold, Purpose, Resolution, ResolutionKind, Usage};
+pub use limit::{Judgement, Limit, LimitAction, LimitScope, LimitWindow, WindowUse};
+pub use lot::{Bucket, BurnOrder, Lot, LotMove, LotParts, Slice, issued_from};
 pub use operation::{
-    Act, Decision, Evidence, IgnoreReason, LateTerms, Operation, OperationKey, Outcome, Refusal,
-    SuspenseReason,
+    Act, Decision, Evidence, GrantTerms, IgnoreReason, LateTerms, Operation, OperationKey, Outcome,
+    Refusal, SuspenseReason,
 };
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
 pub use state::{
-    AccountBalance, BatchRows, Head, LedgerState, OperationRow, Reversal, Settlement,
-    SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord,
+    AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, OwedChange, Profile,
+    Reversal, Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord,
+    UsageDay, UsageSums,
 };

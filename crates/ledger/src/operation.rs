@@ -6,10 +6,13 @@
 use std::fmt;
 
 use inspay_primitives::{
-    B256, Credits, LotId, OrderId, Rate, Reference, Timestamp, TransferId, Usd,
+    AccountId, B256, Credits, HoldId, Label, LimitId, LotId, OrderId, Rate, Reference, Timestamp,
+    TransferId, Usd, UsageId, Zone,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::{Limit, LotSource, Purpose};
 
 /// The name under which an operation happens at most once. Never pruned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,6 +213,110 @@ pub enum Act {
         /// The lot.
         lot: LotId,
     },
+    /// Tell the owner of a lot that it will lapse; once.
+    WarnLot {
+        /// The lot.
+        lot: LotId,
+    },
+    /// Grant credits without a payment. Its reference is used once per source.
+    Grant(GrantTerms),
+    /// Take back what is left of a lot, and what holds give back of it later.
+    Revoke {
+        /// The lot.
+        lot: LotId,
+    },
+    /// Set credits aside for work under way.
+    Hold {
+        /// Identity of the hold, a function of the request.
+        hold: HoldId,
+        /// Whose credits.
+        account: AccountId,
+        /// What for.
+        purpose: Purpose,
+        /// How many.
+        credits: Credits,
+        /// How long it can be captured.
+        valid_seconds: u32,
+    },
+    /// Spend a hold, in whole or in part; the rest is given back.
+    Capture {
+        /// The hold.
+        hold: HoldId,
+        /// How much of it; `None` for all.
+        credits: Option<Credits>,
+    },
+    /// Give a hold back.
+    Release {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// Give back a hold that ran out.
+    LapseHold {
+        /// The hold.
+        hold: HoldId,
+    },
+    /// Spend credits at once.
+    Spend {
+        /// Whose credits.
+        account: AccountId,
+        /// What for.
+        purpose: Purpose,
+        /// How many.
+        credits: Credits,
+    },
+    /// Give spent credits back to the lots they came from, those burned last first.
+    Refund {
+        /// The spend.
+        usage: UsageId,
+        /// How much; `None` for all that was not given back yet.
+        credits: Option<Credits>,
+    },
+    /// Set a limit, in the place of one of the same scope, window and action.
+    SetLimit {
+        /// The limit; the books say since when it holds.
+        limit: Limit,
+        /// The start of its present window, as the asker found it: a window that ended meanwhile is judged anew.
+        window_start: Timestamp,
+    },
+    /// Remove a limit.
+    RemoveLimit {
+        /// Whose.
+        account: AccountId,
+        /// The limit.
+        limit: LimitId,
+    },
+    /// Set an account's time zone and the balances at which its owner is told.
+    SetProfile {
+        /// Whose.
+        account: AccountId,
+        /// The zone that its days and months are counted in.
+        zone: Zone,
+        /// Thresholds of what can be spent, descending.
+        balance_alerts: Vec<Credits>,
+    },
+}
+
+/// Credits that are granted without a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantTerms {
+    /// Who gets them.
+    pub account: AccountId,
+    /// Where they come from; never [`LotSource::Purchase`].
+    pub source: LotSource,
+    /// The promotion; `None` for every other source.
+    pub campaign: Option<Label>,
+    /// What the promotion may grant in all.
+    pub budget: Option<Credits>,
+    /// What makes the grant the only one: a subscription's period, a wallet, a prize. Never granted twice per source.
+    pub reference: String,
+    /// How many.
+    pub credits: Credits,
+    /// The one feature that they can be spent on.
+    pub scope: Option<Label>,
+    /// Lower burns first.
+    pub priority: u8,
+    /// When they lapse; [`Timestamp::FAR`] for never.
+    pub expires_at: Timestamp,
 }
 
 /// An act with the key under which it happens at most once.
@@ -219,6 +326,8 @@ pub struct Operation {
     pub key: OperationKey,
     /// The act.
     pub act: Act,
+    /// Whether a caller asked for it under a key of its own: then a refusal is stored too, and given again.
+    pub is_request: bool,
 }
 
 impl From<Act> for Operation {
@@ -228,27 +337,41 @@ impl From<Act> for Operation {
             Act::Reverse { transfer, generation } => format!("reverse/{transfer}/{generation}"),
             Act::CloseOrder { order, .. } => format!("close/{order}"),
             Act::ExpireLot { lot } => format!("expire/{lot}"),
+            Act::WarnLot { lot } => format!("warn/{lot}"),
+            Act::Grant(terms) => format!("grant/{}/{}", terms.source.as_str(), terms.reference),
+            Act::Revoke { lot } => format!("revoke/{lot}"),
+            Act::Hold { hold, .. } => format!("hold/{hold}"),
+            Act::Capture { hold, .. } => format!("capture/{hold}"),
+            Act::Release { hold } => format!("release/{hold}"),
+            Act::LapseHold { hold } => format!("lapse/{hold}"),
+            Act::Spend { account, purpose, .. } => {
+                let reference = purpose.reference.as_ref().map_or("", Label::as_str);
+                format!("spend/{account}/{reference}")
+            }
+            Act::Refund { usage, .. } => format!("refund/{usage}"),
+            Act::SetLimit { limit, .. } => format!("limit/{}", limit.id),
+            Act::RemoveLimit { limit, .. } => format!("unlimit/{limit}"),
+            Act::SetProfile { account, .. } => format!("profile/{account}"),
         };
-        Self { key: OperationKey(key), act }
+        Self { key: OperationKey(key), act, is_request: false }
     }
 }
 
 impl Operation {
+    /// An act that a caller asked for under a key of its own, unique among what `asker` asks.
+    ///
+    /// The same again gives the stored outcome, a refusal too; another act under the key is a conflict.
+    #[must_use]
+    pub fn requested(asker: &str, request_key: &str, act: Act) -> Self {
+        let key = OperationKey(format!("request/{asker}/{request_key}"));
+        Self { key, act, is_request: true }
+    }
+
     /// What the act asks for, as a digest. Facts that may differ between two honest askers (the
     /// value in dollars, the chain time that was seen) are left out.
     #[must_use]
     pub fn fingerprint(&self) -> B256 {
-        let text = match &self.act {
-            Act::Settle { decision, .. } => match decision {
-                Decision::Attribute { order, evidence, late } => {
-                    format!("attribute/{order}/{}/{}", evidence.as_str(), late.is_some())
-                }
-                Decision::Suspend { reason, .. } => format!("suspend/{}", reason.as_str()),
-                Decision::Withdraw => "withdraw".to_owned(),
-                Decision::Ignore(reason) => format!("ignore/{}", reason.as_str()),
-            },
-            Act::Reverse { .. } | Act::CloseOrder { .. } | Act::ExpireLot { .. } => String::new(),
-        };
+        let text = self.act.wish();
         let digest = Sha256::new()
             .chain_update(b"inspay/operation/v1")
             .chain_update(self.key.as_str())
@@ -257,6 +380,81 @@ impl Operation {
             .finalize();
         B256::from_slice(&digest)
     }
+}
+
+impl Act {
+    /// Whose credits are used up, where any are.
+    pub(crate) const fn spender(&self) -> Option<&AccountId> {
+        match self {
+            Self::Hold { account, .. } | Self::Spend { account, .. } => Some(account),
+            Self::Settle { .. }
+            | Self::Reverse { .. }
+            | Self::CloseOrder { .. }
+            | Self::ExpireLot { .. }
+            | Self::WarnLot { .. }
+            | Self::Grant(_)
+            | Self::Revoke { .. }
+            | Self::Capture { .. }
+            | Self::Release { .. }
+            | Self::LapseHold { .. }
+            | Self::Refund { .. }
+            | Self::SetLimit { .. }
+            | Self::RemoveLimit { .. }
+            | Self::SetProfile { .. } => None,
+        }
+    }
+
+    /// What is asked for, as a text that differs where the wish does.
+    fn wish(&self) -> String {
+        match self {
+            Self::Settle { decision, .. } => match decision {
+                Decision::Attribute { order, evidence, late } => {
+                    format!("attribute/{order}/{}/{}", evidence.as_str(), late.is_some())
+                }
+                Decision::Suspend { reason, .. } => format!("suspend/{}", reason.as_str()),
+                Decision::Withdraw => "withdraw".to_owned(),
+                Decision::Ignore(reason) => format!("ignore/{}", reason.as_str()),
+            },
+            // What their keys do not say can differ between two honest askers.
+            Self::Reverse { .. } | Self::CloseOrder { .. } | Self::ExpireLot { .. } => String::new(),
+            Self::WarnLot { lot } => format!("warn/{lot}"),
+            Self::Grant(terms) => format!(
+                "grant/{}/{}/{}",
+                terms.account,
+                terms.credits,
+                terms.campaign.as_ref().map_or("", Label::as_str)
+            ),
+            Self::Revoke { lot } => format!("revoke/{lot}"),
+            Self::Hold { account, purpose, credits, valid_seconds, .. } => {
+                format!("hold/{account}/{credits}/{valid_seconds}/{}", purpose.wish())
+            }
+            Self::Capture { hold, credits } => format!("capture/{hold}/{}", wished(*credits)),
+            Self::Release { hold } => format!("release/{hold}"),
+            Self::LapseHold { hold } => format!("lapse/{hold}"),
+            Self::Spend { account, purpose, credits } => {
+                format!("spend/{account}/{credits}/{}", purpose.wish())
+            }
+            Self::Refund { usage, credits } => format!("refund/{usage}/{}", wished(*credits)),
+            Self::SetLimit { limit, .. } => format!(
+                "limit/{}/{}/{}/{}/{}/{}/{:?}",
+                limit.account,
+                limit.scope.kind(),
+                limit.scope.name(),
+                limit.window.as_str(),
+                limit.action.as_str(),
+                limit.cap,
+                limit.alerts
+            ),
+            Self::RemoveLimit { account, limit } => format!("unlimit/{account}/{limit}"),
+            Self::SetProfile { account, zone, balance_alerts } => {
+                format!("profile/{account}/{zone}/{balance_alerts:?}")
+            }
+        }
+    }
+}
+
+fn wished(credits: Option<Credits>) -> String {
+    credits.map_or_else(|| "all".to_owned(), |credits| credits.to_string())
 }
 
 /// What became of an operation.
@@ -276,8 +474,10 @@ pub enum Outcome {
     Refused(Refusal),
 }
 
-/// Why an operation was not done. None of these is stored: each can cease to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why an operation was not done. Stored for what callers ask under keys of their own; for everything else it is not,
+/// since each can cease to hold. Stored as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The key was used for something else.
     #[error("the key was used for another operation")]
@@ -318,4 +518,114 @@ pub enum Refusal {
     /// A sum would pass 2^256 − 1, or a number of credits what can be held.
     #[error("a sum is out of range")]
     OutOfRange,
+    /// Credits must be more than zero.
+    #[error("the credits must be more than zero")]
+    NotPositive,
+    /// The account has not that many credits to spend on this.
+    #[error("{needed} credits are needed, {available} can be spent on this")]
+    InsufficientCredits {
+        /// What was asked for.
+        needed: Credits,
+        /// What can be spent on that feature now.
+        available: Credits,
+    },
+    /// A payment was taken back whose credits were spent: nothing is spent until the account is whole.
+    #[error("the account owes {owed} credits, since a payment was taken back")]
+    AccountNegative {
+        /// What the account owes.
+        owed: Credits,
+    },
+    /// A limit's cap would be passed.
+    #[error("the limit {limit} has {left} credits left")]
+    LimitReached {
+        /// The limit.
+        limit: LimitId,
+        /// What would still pass.
+        left: Credits,
+    },
+    /// No such hold is recorded.
+    #[error("no such hold")]
+    NoSuchHold,
+    /// The hold was captured.
+    #[error("the hold was captured already: {captured} credits")]
+    HoldCaptured {
+        /// What was spent.
+        captured: Credits,
+    },
+    /// The hold was given back.
+    #[error("the hold was released already")]
+    HoldReleased,
+    /// The hold ran out.
+    #[error("the hold ran out")]
+    HoldLapsed,
+    /// The hold has not run out.
+    #[error("the hold has not run out")]
+    HoldNotLapsed,
+    /// More than the hold has.
+    #[error("the hold has {held} credits")]
+    AboveHold {
+        /// What the hold has.
+        held: Credits,
+    },
+    /// No such spend is recorded.
+    #[error("no such spend")]
+    NoSuchUsage,
+    /// More than was spent and not given back yet.
+    #[error("{refundable} credits of the spend can be refunded")]
+    AboveSpend {
+        /// What can still be given back.
+        refundable: Credits,
+    },
+    /// The promotion has less left than this.
+    #[error("the promotion has {left} credits left")]
+    BudgetSpent {
+        /// What it may still grant.
+        left: Credits,
+    },
+    /// Only payments grant purchased credits, and only promotions have a campaign with a budget.
+    #[error("credits of that source cannot be granted so")]
+    WrongSource,
+    /// The credits would lapse before they were granted.
+    #[error("the credits would have lapsed already")]
+    LapsedAlready,
+    /// Nothing of the lot is left or held.
+    #[error("nothing of the lot is left to be revoked")]
+    NothingToRevoke,
+    /// The lot has been warned of, or nothing is left to lapse.
+    #[error("there is nothing to warn of")]
+    NothingToWarn,
+    /// No such limit is set.
+    #[error("no such limit")]
+    NoSuchLimit,
+    /// Another limit of the same scope and window makes this one void, or the other way.
+    #[error("the limit contradicts the limit {limit}")]
+    LimitsContradict {
+        /// The other limit.
+        limit: LimitId,
+    },
+    /// The alerts are no ascending percentages from 1 to 100, or no descending balances above zero.
+    #[error("the alerts are not in order")]
+    AlertsUnsound,
+    /// The limit's window ended while it was set: to be asked again.
+    #[error("the limit's window has just ended")]
+    WindowMoved,
+}
+
+impl Refusal {
+    /// Whether a caller's request is answered so for good. What was not found may be recorded later, and a conflict is
+    /// about another request.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::Conflict
+                | Self::WindowMoved
+                | Self::NoSuchTransfer
+                | Self::NoSuchOrder
+                | Self::NoSuchLot
+                | Self::NoSuchHold
+                | Self::NoSuchUsage
+                | Self::NoSuchLimit
+        )
+    }
 }

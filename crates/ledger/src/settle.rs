@@ -3,17 +3,22 @@
 //! Each builds a draft from the state as it is and changes nothing.
 
 use inspay_primitives::{
-    Credits, Direction, LotId, Order, OrderId, OrderProgress, Reference, Rounding, U256, Usd,
+    Credits, Direction, Order, OrderId, OrderProgress, Reference, Rounding, U256, Usd,
     mul_div,
 };
 
 use crate::{
-    BookAccount, Decision, EntryKind, EventKind, EventSnapshot, Evidence, IgnoreReason, LatePolicy,
-    LateTerms, LedgerState, LotSource, Refusal, Reversal, Settlement, SettlementKind,
+    BookAccount, Bucket, Decision, EntryKind, EventKind, EventSnapshot, Evidence, IgnoreReason, LatePolicy,
+    LateTerms, LedgerState, Lot, LotMove, LotSource, Refusal, Reversal, Settlement, SettlementKind,
     SettlementRules, Side, Split, SuspenseReason, TransferMark, TransferRecord, Unit,
     order_rules::{is_paid, split, state_of},
-    post::{Draft, Grant, Told},
+    draft::{Draft, Grant, Told},
+    grant::add_grant,
+    post::Batch,
 };
+
+/// Where purchased lots stand in the burn-down order: between what was given away to be used first and the rest.
+const PURCHASE_PRIORITY: u8 = 50;
 
 /// What an order's part of a draft is about.
 struct OrderChange<'a> {
@@ -66,57 +71,76 @@ fn paid_for(order: &Order, credits: Credits) -> Option<Usd> {
     rust_decimal::Decimal::try_from_i128_with_scale(share, 6).ok().map(Usd::new)
 }
 
-fn grant_credits(draft: &mut Draft, order: &Order, credits: Credits, paid: Option<Usd>) {
-    if credits <= Credits::ZERO {
-        return;
-    }
-    let account = BookAccount::Account(order.terms.account.clone());
-    let quantity = credits.to_u256_micros();
-    draft.line(
-        BookAccount::CreditsIssued(LotSource::Purchase),
-        Unit::Credits,
-        Side::Debit,
-        quantity,
-    );
-    draft.line(account, Unit::Credits, Side::Credit, quantity);
-    draft.grant = Some(Grant {
-        account: order.terms.account.clone(),
-        credits,
-        valid_days: order.terms.credits_valid_days,
-        paid,
-    });
-}
-
-/// Takes credits back from lots, newest first; what the lots no longer have leaves the account below zero.
-fn take_back(
+fn grant_credits(
     draft: &mut Draft,
     state: &LedgerState,
     order: &Order,
     credits: Credits,
-    from: impl Fn(&crate::Lot) -> bool,
-) {
+    paid: Option<Usd>,
+) -> Result<(), Refusal> {
     if credits <= Credits::ZERO {
-        return;
+        return Ok(());
     }
-    let account = BookAccount::Account(order.terms.account.clone());
-    let quantity = credits.to_u256_micros();
-    draft.line(account, Unit::Credits, Side::Debit, quantity);
-    draft.line(BookAccount::CreditsReversed, Unit::Credits, Side::Credit, quantity);
-    let mut missing = credits;
-    let mut takes: Vec<(LotId, Credits)> = Vec::new();
-    for lot in state.lots.values().rev().filter(|lot| from(lot) && lot.left > Credits::ZERO) {
-        let taken = lot.left.min(missing);
-        let (Some(left), Some(rest)) = (lot.left.checked_sub(taken), missing.checked_sub(taken))
-        else {
-            break;
-        };
-        takes.push((lot.id, left));
-        missing = rest;
-        if missing.is_zero() {
-            break;
+    let account = &order.terms.account;
+    let grant = Grant {
+        account: account.clone(),
+        source: LotSource::Purchase,
+        campaign: None,
+        scope: None,
+        priority: PURCHASE_PRIORITY,
+        credits,
+        expires_at: None,
+        valid_days: order.terms.credits_valid_days,
+        paid,
+        repays: Credits::ZERO,
+    };
+    add_grant(draft, state.owed_by(account), grant)
+}
+
+/// How much of `missing` each part of a bucket can give, in order; what is still missing is left in it.
+fn take_from<'a>(
+    draft: &mut Draft,
+    lots: impl Iterator<Item = &'a Lot>,
+    (from, debit): (Bucket, BookAccount),
+    missing: &mut Credits,
+) -> Result<(), Refusal> {
+    let mut sum = Credits::ZERO;
+    for lot in lots {
+        let there = if from == Bucket::Left { lot.parts.left } else { lot.parts.expired };
+        let taken = there.min(*missing);
+        if taken > Credits::ZERO {
+            draft.moves.push(LotMove { lot: lot.id, from, to: Bucket::Taken, credits: taken });
+            *missing = missing.checked_sub(taken).ok_or(Refusal::OutOfRange)?;
+            sum = sum.checked_add(taken).ok_or(Refusal::OutOfRange)?;
         }
     }
-    draft.takes = takes;
+    draft.credits(debit, Side::Debit, sum);
+    Ok(())
+}
+
+/// Takes credits back: from the lots that the payment bought, newest first, whether they lapsed or not; then from the
+/// account's other lots in burn-down order. What was spent or is held is owed from then on.
+fn take_back(
+    draft: &mut Draft,
+    batch: &Batch<'_>,
+    order: &Order,
+    credits: Credits,
+    bought: impl Fn(&Lot) -> bool,
+) -> Result<(), Refusal> {
+    if credits <= Credits::ZERO {
+        return Ok(());
+    }
+    let owner = &order.terms.account;
+    let account = || BookAccount::Account(owner.clone());
+    let mut missing = credits;
+    let mine = || batch.state.lots.values().rev().filter(|lot| bought(lot));
+    take_from(draft, mine(), (Bucket::Left, account()), &mut missing)?;
+    take_from(draft, mine(), (Bucket::Expired, BookAccount::CreditsExpired), &mut missing)?;
+    let others = batch.lots_in_order(owner).filter(|lot| !bought(lot));
+    take_from(draft, others, (Bucket::Left, account()), &mut missing)?;
+    draft.credits(BookAccount::Owed(owner.clone()), Side::Debit, missing);
+    draft.credits(BookAccount::CreditsReversed, Side::Credit, credits);
+    Ok(())
 }
 
 fn snapshot(
@@ -131,12 +155,11 @@ fn snapshot(
         due_base_units: order.map(|(order, _)| order.terms.due_base_units.to_string()),
         credited: order.map(|(_, progress)| progress.credited),
         credits_delta: delta,
-        balance: None,
         asset: Some(transfer.key.asset().to_string()),
         base_units: Some(transfer.base_units.to_string()),
         tx_hash: Some(transfer.key.tx_hash.to_string()),
         block_number: Some(transfer.block.number),
-        why: None,
+        ..EventSnapshot::default()
     }
 }
 
@@ -207,9 +230,9 @@ impl SettleRequest<'_> {
                 let is_late = transfer.block.time > order.terms.in_time_until();
                 match (fits, is_late, late) {
                     (true, true, Some(terms)) => {
-                        self.attribute_late(order, *evidence, *terms, rules)
+                        self.attribute_late(state, order, (*evidence, *terms), rules)
                     }
-                    (true, false, None) => self.attribute(order, *evidence, rules),
+                    (true, false, None) => self.attribute(state, order, *evidence, rules),
                     _ => Err(Refusal::DoesNotFit),
                 }
             }
@@ -225,11 +248,11 @@ impl SettleRequest<'_> {
         draft.line(BookAccount::Withdrawn, self.unit(), Side::Debit, transfer.base_units);
         draft.line(BookAccount::Treasury, self.unit(), Side::Credit, transfer.base_units);
         draft.settlement = Some(settlement(self.record, SettlementKind::Withdrawal, self.value));
-        draft.told = Some(Told {
+        draft.told = vec![Told {
             kind: EventKind::TransferWithdrawn,
             account: None,
             snapshot: snapshot(self.record, None, None),
-        });
+        }];
         Ok(draft)
     }
 
@@ -268,12 +291,13 @@ impl SettleRequest<'_> {
             why: Some(reason.as_str().to_owned()),
             ..snapshot(self.record, None, None)
         };
-        draft.told = Some(Told { kind: EventKind::TransferSuspended, account: None, snapshot });
+        draft.told = vec![Told { kind: EventKind::TransferSuspended, account: None, snapshot }];
         Ok(draft)
     }
 
     fn attribute(
         &self,
+        state: &LedgerState,
         order: &Order,
         evidence: Evidence,
         rules: &SettlementRules,
@@ -299,7 +323,7 @@ impl SettleRequest<'_> {
         draft.order = Some(order.terms.id);
         draft.line(BookAccount::Treasury, self.unit(), Side::Debit, transfer.base_units);
         change.post_tokens(&mut draft);
-        grant_credits(&mut draft, order, delta, paid_for(order, delta));
+        grant_credits(&mut draft, state, order, delta, paid_for(order, delta))?;
         draft.progress = Some((order.terms.id, progress));
         draft.settlement = Some(Settlement {
             order: Some(order.terms.id),
@@ -312,7 +336,7 @@ impl SettleRequest<'_> {
             (true, _) => EventKind::OrderOverpaid,
             (false, false) => EventKind::OrderPartiallyPaid,
         };
-        draft.told = Some(self.told_of_order(kind, order, &progress, delta, evidence));
+        draft.told = vec![self.told_of_order(kind, order, &progress, delta, evidence)];
         Ok(draft)
     }
 
@@ -333,9 +357,9 @@ impl SettleRequest<'_> {
 
     fn attribute_late(
         &self,
+        state: &LedgerState,
         order: &Order,
-        evidence: Evidence,
-        late: LateTerms,
+        (evidence, late): (Evidence, LateTerms),
         rules: &SettlementRules,
     ) -> Result<Draft, Refusal> {
         let transfer = &self.record.transfer;
@@ -355,7 +379,7 @@ impl SettleRequest<'_> {
                     Side::Credit,
                     transfer.base_units,
                 );
-                grant_credits(&mut draft, order, late.credits, self.value);
+                grant_credits(&mut draft, state, order, late.credits, self.value)?;
                 let progress = OrderProgress { credited, ..order.progress };
                 draft.progress = Some((order.terms.id, progress));
                 draft.settlement = Some(Settlement {
@@ -364,13 +388,13 @@ impl SettleRequest<'_> {
                     credits: late.credits,
                     ..settlement(self.record, SettlementKind::Late, self.value)
                 });
-                draft.told = Some(self.told_of_order(
+                draft.told = vec![self.told_of_order(
                     EventKind::OrderPaidLate,
                     order,
                     &progress,
                     late.credits,
                     evidence,
-                ));
+                )];
                 Ok(draft)
             }
         }
@@ -384,7 +408,7 @@ const fn late_account(credits: Credits) -> BookAccount {
 
 /// The draft that takes back a settlement whose transfer left the chain or changed.
 pub(crate) fn reverse(
-    state: &LedgerState,
+    batch: &Batch<'_>,
     record: &TransferRecord,
     settled: &Settlement,
     rules: &SettlementRules,
@@ -419,8 +443,8 @@ pub(crate) fn reverse(
         }
         SettlementKind::Late | SettlementKind::Order => {
             let order =
-                settled.order.and_then(|id| state.orders.get(&id)).ok_or(Refusal::NoSuchOrder)?;
-            reverse_order(&mut draft, state, order, (record, settled), rules)?;
+                settled.order.and_then(|id| batch.state.orders.get(&id)).ok_or(Refusal::NoSuchOrder)?;
+            reverse_order(&mut draft, batch, order, (record, settled), rules)?;
             return Ok(draft);
         }
     }
@@ -428,13 +452,13 @@ pub(crate) fn reverse(
         base_units: Some(settled.base_units.to_string()),
         ..snapshot(record, None, None)
     };
-    draft.told = Some(Told { kind: EventKind::TransferReversed, account: None, snapshot });
+    draft.told = vec![Told { kind: EventKind::TransferReversed, account: None, snapshot }];
     Ok(draft)
 }
 
 fn reverse_order(
     draft: &mut Draft,
-    state: &LedgerState,
+    batch: &Batch<'_>,
     order: &Order,
     (record, settled): (&TransferRecord, &Settlement),
     rules: &SettlementRules,
@@ -445,9 +469,9 @@ fn reverse_order(
         draft.line(BookAccount::Treasury, unit, Side::Credit, settled.base_units);
         let credited =
             order.progress.credited.checked_sub(settled.credits).ok_or(Refusal::OutOfRange)?;
-        take_back(draft, state, order, settled.credits, |lot| {
+        take_back(draft, batch, order, settled.credits, |lot| {
             lot.transfer == Some(settled.transfer)
-        });
+        })?;
         (OrderProgress { credited, ..order.progress }, settled.credits)
     } else {
         let received = order
@@ -464,7 +488,7 @@ fn reverse_order(
         change.post_tokens(draft);
         draft.line(BookAccount::Treasury, unit, Side::Credit, settled.base_units);
         let taken = before.credits.checked_sub(after.credits).ok_or(Refusal::OutOfRange)?;
-        take_back(draft, state, order, taken, |lot| lot.order == Some(order.terms.id));
+        take_back(draft, batch, order, taken, |lot| lot.order == Some(order.terms.id))?;
         (change.progress().ok_or(Refusal::OutOfRange)?, taken)
     };
     draft.progress = Some((order.terms.id, progress));
@@ -473,16 +497,17 @@ fn reverse_order(
         base_units: Some(settled.base_units.to_string()),
         ..snapshot(record, Some((order, &progress)), delta)
     };
-    draft.told = Some(Told {
+    draft.told = vec![Told {
         kind: EventKind::OrderReversed,
         account: Some(order.terms.account.clone()),
         snapshot,
-    });
+    }];
     Ok(())
 }
 
 /// The draft that closes an order whose time has passed.
 pub(crate) fn close(
+    state: &LedgerState,
     order: &Order,
     chain_time: inspay_primitives::Timestamp,
     rules: &SettlementRules,
@@ -503,9 +528,9 @@ pub(crate) fn close(
     let mut draft = Draft::new(EntryKind::CloseOrder, order.terms.in_time_until());
     draft.order = Some(order.terms.id);
     change.post_tokens(&mut draft);
-    grant_credits(&mut draft, order, after.credits, paid_for(order, after.credits));
+    grant_credits(&mut draft, state, order, after.credits, paid_for(order, after.credits))?;
     draft.progress = Some((order.terms.id, progress));
-    draft.told = Some(Told {
+    draft.told = vec![Told {
         kind: EventKind::OrderExpired,
         account: Some(order.terms.account.clone()),
         snapshot: EventSnapshot {
@@ -514,13 +539,9 @@ pub(crate) fn close(
             due_base_units: Some(order.terms.due_base_units.to_string()),
             credited: Some(progress.credited),
             credits_delta: Some(after.credits),
-            balance: None,
             asset: Some(order.terms.asset.to_string()),
-            base_units: None,
-            tx_hash: None,
-            block_number: None,
-            why: None,
+            ..EventSnapshot::default()
         },
-    });
+    }];
     Ok(draft)
 }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, Credits, Fence, LotId, Order, OrderId, OrderProgress, Reference,
-    Timestamp, Transfer, TransferId, U256, Usd,
+    AccountId, AssetId, B256, Credits, Day, Fence, HoldId, Label, LimitId, LotId, Order, OrderId,
+    OrderProgress, Reference, Timestamp, Transfer, TransferId, U256, Usd, UsageId, Zone,
 };
 
 use crate::{
-    BookAccount, Entry, Event, Evidence, GENESIS_HASH, IgnoreReason, Lot, OperationKey, Side,
-    SuspenseReason, Unit,
+    BookAccount, Entry, Event, Evidence, GENESIS_HASH, Hold, IgnoreReason, Limit, LimitScope, Lot,
+    LotParts, OperationKey, Refusal, Resolution, Side, SuspenseReason, Unit, Usage, WindowUse,
 };
 
 /// The end of the journal, locked by whoever writes.
@@ -168,14 +168,42 @@ pub struct StoredOperation {
     pub fingerprint: B256,
     /// The entry it made.
     pub entry_seq: Option<i64>,
+    /// Why it was refused; `None` where it was done.
+    pub refusal: Option<Refusal>,
+}
+
+/// What a limit that is set begins with: what was held and spent in its present window before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LimitBasis {
+    /// The limit.
+    pub limit: LimitId,
+    /// Whose.
+    pub account: AccountId,
+    /// What counts.
+    pub scope: LimitScope,
+    /// Since when.
+    pub from: Timestamp,
+}
+
+/// What an account has set for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// The zone that its days and months are counted in.
+    pub zone: Zone,
+    /// Balances below which its owner is told, descending.
+    pub balance_alerts: Vec<Credits>,
+    /// The lowest of them that was told, and the newest lot there was then: a newer one arms them again.
+    pub told: Option<(Credits, LotId)>,
 }
 
 /// What a batch touches: what a store must load before [`crate::apply()`].
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
-/// transfers, and the lots of those orders; the balances of `treasury_assets` (every token account of
-/// those assets), of the orders' and lots' accounts, and of every shared credits account.
+/// transfers, and the lots of those orders; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
+/// then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and their windows
+/// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; the balances of
+/// [`LedgerState::accounts_touched`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touches {
     /// Operation keys.
@@ -186,6 +214,22 @@ pub struct Touches {
     pub orders: BTreeSet<OrderId>,
     /// Lots named by operations.
     pub lots: BTreeSet<LotId>,
+    /// Holds named by operations.
+    pub holds: BTreeSet<HoldId>,
+    /// Spends named by operations.
+    pub usages: BTreeSet<UsageId>,
+    /// Accounts whose credits are spent, or whose limits or profile are set.
+    pub spenders: BTreeSet<AccountId>,
+    /// Accounts that are granted credits.
+    pub granted: BTreeSet<AccountId>,
+    /// Accounts of the books that operations name outright.
+    pub shared: BTreeSet<BookAccount>,
+    /// What limits that are set begin with.
+    pub bases: BTreeSet<LimitBasis>,
+    /// Whether settlements are taken back: then the credits of their orders' owners are touched too.
+    pub reverses: bool,
+    /// Until when holds must have run out to be given back before anything else is decided.
+    pub due_by: Timestamp,
     /// What the operations were decided under: a store refuses the batch, whole, unless every one of these holdings is
     /// the present one of its chain, has not run out, and has found the stored window on the chain.
     pub fences: BTreeSet<Fence>,
@@ -206,6 +250,18 @@ pub struct LedgerState {
     pub lots: BTreeMap<LotId, Lot>,
     /// Balances. An account that is absent has never been posted to.
     pub balances: HashMap<(BookAccount, Unit), AccountBalance>,
+    /// Holds.
+    pub holds: HashMap<HoldId, Hold>,
+    /// Spends.
+    pub usages: HashMap<UsageId, Usage>,
+    /// Profiles; an account that is absent has the default one.
+    pub profiles: HashMap<AccountId, Profile>,
+    /// Limits that hold, of every spender.
+    pub limits: BTreeMap<LimitId, Limit>,
+    /// Windows of those limits, by their start; one that is absent has nothing in it.
+    pub windows: HashMap<(LimitId, Timestamp), WindowUse>,
+    /// What limits that are set begin with: held and spent.
+    pub bases: HashMap<LimitId, (Credits, Credits)>,
 }
 
 impl Default for LedgerState {
@@ -217,25 +273,73 @@ impl Default for LedgerState {
             orders: HashMap::new(),
             lots: BTreeMap::new(),
             balances: HashMap::new(),
+            holds: HashMap::new(),
+            usages: HashMap::new(),
+            profiles: HashMap::new(),
+            limits: BTreeMap::new(),
+            windows: HashMap::new(),
+            bases: HashMap::new(),
         }
     }
 }
 
 impl LedgerState {
-    /// The accounts and units whose balances must be in [`Self::balances`] once transfers, orders and lots are loaded.
+    /// The accounts whose lots, profile and limits are needed, once orders, holds and spends are loaded.
     #[must_use]
-    pub fn accounts_touched(&self) -> BTreeSet<(BookAccount, Unit)> {
+    pub fn spenders(&self, touches: &Touches) -> BTreeSet<AccountId> {
+        let of_orders = self.orders.values().map(|order| &order.terms.account);
+        touches
+            .spenders
+            .iter()
+            .chain(self.holds.values().map(|hold| &hold.account))
+            .chain(self.usages.values().map(|usage| &usage.account))
+            .chain(of_orders.filter(|_| touches.reverses))
+            .cloned()
+            .collect()
+    }
+
+    /// Windows of limits that end after this may be touched, once holds and spends are loaded.
+    #[must_use]
+    pub fn windows_since(&self, touches: &Touches) -> Timestamp {
+        self.holds
+            .values()
+            .map(|hold| hold.made_at)
+            .chain(self.usages.values().map(|usage| usage.counted_at))
+            .fold(touches.due_by, Timestamp::min)
+    }
+
+    /// The lots that holds and spends are made of, once those are loaded.
+    pub fn lots_of_slices(&self) -> impl Iterator<Item = LotId> + '_ {
+        self.holds
+            .values()
+            .flat_map(|hold| &hold.slices)
+            .chain(self.usages.values().flat_map(|usage| &usage.slices))
+            .map(|slice| slice.lot)
+    }
+
+    /// The accounts and units whose balances must be in [`Self::balances`] once everything else is loaded.
+    #[must_use]
+    pub fn accounts_touched(&self, touches: &Touches) -> BTreeSet<(BookAccount, Unit)> {
         let assets: BTreeSet<AssetId> = self
             .transfers
             .values()
             .map(|record| record.transfer.key.asset())
             .chain(self.orders.values().map(|order| order.terms.asset))
             .collect();
+        let spenders = self.spenders(touches);
         let owners: BTreeSet<&AccountId> = self
             .orders
             .values()
             .map(|order| &order.terms.account)
             .chain(self.lots.values().map(|lot| &lot.account))
+            .chain(&touches.granted)
+            .chain(&spenders)
+            .collect();
+        let features: BTreeSet<&Label> = self
+            .holds
+            .values()
+            .map(|hold| &hold.purpose.feature)
+            .chain(self.usages.values().map(|usage| &usage.purpose.feature))
             .collect();
         let per_asset = [
             BookAccount::Treasury,
@@ -254,19 +358,27 @@ impl LedgerState {
             .into_iter()
             .flat_map(|asset| per_asset.clone().map(|account| (account, Unit::Token(asset))))
             .chain(shared.map(|account| (account, Unit::Credits)))
+            .chain(touches.shared.iter().map(|account| (account.clone(), Unit::Credits)))
+            .chain(self.lots.values().map(|lot| (lot.issued_from(), Unit::Credits)))
+            .chain(features.into_iter().map(|feature| {
+                (BookAccount::CreditsSpent(feature.clone()), Unit::Credits)
+            }))
+            .chain(owners.into_iter().flat_map(|owner| {
+                [
+                    (BookAccount::Account(owner.clone()), Unit::Credits),
+                    (BookAccount::Owed(owner.clone()), Unit::Credits),
+                ]
+            }))
             .chain(
-                owners
-                    .into_iter()
-                    .map(|owner| (BookAccount::Account(owner.clone()), Unit::Credits)),
+                spenders.iter().map(|owner| (BookAccount::Held(owner.clone()), Unit::Credits)),
             )
             .collect()
     }
 
-    /// The credits of an account by its postings; negative after a reversal of what was spent.
+    /// How many credits an account of the books has more on its credit side; negative if on its debit side.
     #[must_use]
-    pub fn credits_of(&self, account: &AccountId) -> Credits {
-        let key = (BookAccount::Account(account.clone()), Unit::Credits);
-        self.balances.get(&key).map_or(Credits::ZERO, |balance| {
+    pub fn credit_balance(&self, account: BookAccount) -> Credits {
+        self.balances.get(&(account, Unit::Credits)).map_or(Credits::ZERO, |balance| {
             let difference = |more: U256, less: U256| {
                 i64::try_from(more.saturating_sub(less)).unwrap_or(i64::MAX)
             };
@@ -276,6 +388,21 @@ impl LedgerState {
                 Credits::from_micros(difference(balance.debits, balance.credits).saturating_neg())
             }
         })
+    }
+
+    /// What an account owes since payments were taken back whose credits were spent.
+    #[must_use]
+    pub fn owed_by(&self, account: &AccountId) -> Credits {
+        let owed = self.credit_balance(BookAccount::Owed(account.clone())).micros();
+        Credits::from_micros(owed.saturating_neg().max(0))
+    }
+
+    /// The credits of an account by its postings, lapsed lots that are not booked yet included; negative while it owes.
+    /// What holds have set aside is not in it.
+    #[must_use]
+    pub fn credits_of(&self, account: &AccountId) -> Credits {
+        let left = self.credit_balance(BookAccount::Account(account.clone()));
+        Credits::from_micros(left.micros().saturating_sub(self.owed_by(account).micros()))
     }
 }
 
@@ -288,8 +415,37 @@ pub struct OperationRow {
     pub fingerprint: B256,
     /// The entry it made.
     pub entry_seq: Option<i64>,
-    /// When it was done.
+    /// Why it was refused; `None` where it was done.
+    pub refusal: Option<Refusal>,
+    /// When it was done or refused.
     pub done_at: Timestamp,
+}
+
+/// What a batch adds to a day of an account's usage of one feature in one project.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageSums {
+    /// Spends.
+    pub spends: i64,
+    /// Units, where the caller named some.
+    pub units: i64,
+    /// Credits spent.
+    pub spent: Credits,
+    /// Credits given back.
+    pub refunded: Credits,
+}
+
+/// Which day of usage: account, day in its zone, feature, project.
+pub type UsageDay = (AccountId, Day, Label, Option<Label>);
+
+/// An account that began or ceased to owe credits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwedChange {
+    /// Whose.
+    pub account: AccountId,
+    /// What it owes now; zero where it is whole again.
+    pub owed: Credits,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What the ledger changes on a transfer's row.
@@ -325,14 +481,34 @@ pub struct BatchRows {
     pub transfers: Vec<TransferMark>,
     /// New progress of orders, at most one each.
     pub orders: Vec<(OrderId, OrderProgress)>,
-    /// What is left of lots that already existed, at most one each.
-    pub lots_left: Vec<(LotId, Credits)>,
+    /// Where the credits are of lots that already existed, at most one each.
+    pub lots_changed: Vec<(LotId, LotParts)>,
     /// New lots as they stand at the end of the batch.
     pub new_lots: Vec<Lot>,
     /// Balances that changed, as they stand at the end of the batch; `true` marks a new row.
     pub balances: Vec<(BookAccount, Unit, AccountBalance, bool)>,
     /// Events, in order.
     pub events: Vec<Event>,
+    /// New holds, as they stand at the end of the batch.
+    pub holds: Vec<Hold>,
+    /// Ends of holds, of new ones too.
+    pub resolutions: Vec<Resolution>,
+    /// New spends, as they stand at the end of the batch.
+    pub usages: Vec<Usage>,
+    /// What was given back in all of spends that already existed, at most one each.
+    pub refunds: Vec<(UsageId, Credits)>,
+    /// What the batch adds to days of usage, at most one each.
+    pub usage_days: Vec<(UsageDay, UsageSums)>,
+    /// New limits.
+    pub limits: Vec<Limit>,
+    /// Limits that hold no longer, and since when.
+    pub limits_removed: Vec<(LimitId, Timestamp)>,
+    /// Windows of limits as they stand at the end of the batch, at most one each.
+    pub windows: Vec<(LimitId, WindowUse)>,
+    /// Profiles as they stand at the end of the batch, at most one each.
+    pub profiles: Vec<(AccountId, Profile)>,
+    /// Accounts that began or ceased to owe credits, in order.
+    pub owed: Vec<OwedChange>,
 }
 
 impl BatchRows {

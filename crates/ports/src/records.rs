@@ -1,6 +1,6 @@
 //! Rows that pass through the store port without being part of the books' rules.
 
-use inspay_ledger::{BookAccount, EntryKind, Settlement, Side, Unit};
+use inspay_ledger::{BookAccount, EntryKind, Settlement, Unit};
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, FencingNumber, OrderId,
     OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
@@ -199,14 +199,18 @@ pub struct HistoryLine {
     pub event_at: Timestamp,
     /// When it was booked.
     pub booked_at: Timestamp,
-    /// Debit takes away, credit adds.
-    pub side: Side,
-    /// How many credits.
-    pub credits: Credits,
+    /// What it added to the credits that can be spent; negative where it took some.
+    pub left: Credits,
+    /// What it added to those that holds have set aside.
+    pub held: Credits,
+    /// What it added to what the account owes.
+    pub owed: Credits,
     /// The order it is about.
     pub order: Option<OrderId>,
     /// The transfer it is about.
     pub transfer: Option<TransferId>,
+    /// What it was for, as JSON.
+    pub facts: Option<String>,
 }
 
 /// An account with its credits.
@@ -216,8 +220,10 @@ pub struct AccountSummary {
     pub account: AccountId,
     /// When it first appeared.
     pub created_at: Timestamp,
-    /// Its credits by postings, lapsed lots that are not booked yet included.
+    /// Its credits by postings, lapsed lots that are not booked yet included, less what it owes.
     pub posted: Credits,
+    /// What holds have set aside.
+    pub held: Credits,
 }
 
 /// An account of the books in one unit with all that was posted to it.

@@ -236,7 +236,7 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
         limit: u32,
     ) -> Result<Vec<AccountSummary>, StoreError>;
 
-    /// An account's postings, newest first.
+    /// What entries did to an account, newest first; the cursor is an entry's number.
     async fn history(
         &self,
         account: &AccountId,
@@ -273,8 +273,9 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// says so; balances equal the sums of postings, and no account that was posted to lacks one; a transfer is marked
     /// settled exactly when its present generation has a settlement that was not taken back, at that amount; what is settled
     /// in and out of an asset's treasuries is what its treasury account holds; an order received the sum of the settlements
-    /// that pay for it in time; no account has more credits by postings than its lots have left; a transfer is canonical
-    /// exactly when one observation of it is, at its place.
+    /// that pay for it in time; a lot's parts add up to what was granted, and are what entries moved; what is posted to an
+    /// account is what its lots have left, and what is posted to its holds what open holds have; days of usage add up to
+    /// the spends; a transfer is canonical exactly when one observation of it is, at its place.
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;
 
     /// Whether the database answers.

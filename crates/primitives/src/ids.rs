@@ -96,6 +96,74 @@ uuid_id!(
     OrderId, "ord_", "an order id (ord_ and 32 hex digits)"
 );
 
+uuid_id!(
+    /// A hold on credits, written `hld_…`.
+    HoldId, "hld_", "a hold id (hld_ and 32 hex digits)"
+);
+uuid_id!(
+    /// A limit on spending, written `lim_…`.
+    LimitId, "lim_", "a limit id (lim_ and 32 hex digits)"
+);
+
+/// A spend: the number of the journal entry that booked it, written `use_…`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UsageId {
+    /// Sequence number of the entry.
+    pub entry_seq: i64,
+}
+
+impl fmt::Display for UsageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "use_{}", self.entry_seq)
+    }
+}
+
+impl FromStr for UsageId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let refuse = || IdError::new("a usage id (use_<entry>)", text);
+        let digits = text.strip_prefix("use_").ok_or_else(refuse)?;
+        Ok(Self { entry_seq: digits.parse().map_err(|_| refuse())? })
+    }
+}
+
+text_serde!(UsageId);
+
+/// A name within an account or the price book: a feature, quality, size, project, session, campaign, or the caller's own
+/// reference.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(String);
+
+impl Label {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Label {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@:/#".contains(&byte);
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(IdError::new("a label (1 to 64 of A-Z a-z 0-9 - _ . @ : / #)", text))
+        }
+    }
+}
+
+text_serde!(Label);
+
 /// A lot: the number of the journal entry that granted it, and its place among that entry's lots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LotId {
@@ -278,6 +346,19 @@ mod tests {
         let lot = LotId { entry_seq: 7, index: 0 };
         assert_eq!(lot.to_string().parse(), Ok(lot));
         assert!("ord_0190-".parse::<OrderId>().is_err());
+    }
+
+    #[test]
+    fn labels_and_spends_have_one_writing() {
+        for right in ["image", "256x256", "project:7/a", "a#1"] {
+            assert_eq!(right.parse::<Label>().map(|label| label.to_string()), Ok(right.to_owned()));
+        }
+        for wrong in ["", "a b", "ü", &"x".repeat(65), "a\n"] {
+            assert!(wrong.parse::<Label>().is_err(), "{wrong}");
+        }
+        let usage = UsageId { entry_seq: 12 };
+        assert_eq!(usage.to_string().parse(), Ok(usage));
+        assert!("lot_12_0".parse::<UsageId>().is_err());
     }
 
     #[test]

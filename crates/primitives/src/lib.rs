@@ -15,6 +15,7 @@ mod order;
 mod price;
 mod transfer;
 mod usd;
+mod zone;
 
 pub use alloy_primitives::{Address, B256, U256, U512};
 pub use asset::{Asset, AssetError, AssetId, ChainId, TokenAmountError, format_units, parse_units};
@@ -23,8 +24,11 @@ pub use clock::{Clock, ManualClock, Timestamp, TimestampError};
 pub use confirmation::{ConfirmationPolicy, ConfirmationRule, PolicyError, Standing};
 pub use credits::{Credits, CreditsError};
 pub use fence::{Fence, FencingNumber};
-pub use ids::{AccountId, IdError, LotId, OrderId, QuoteId, Reference, TransferId};
+pub use ids::{
+    AccountId, HoldId, IdError, Label, LimitId, LotId, OrderId, QuoteId, Reference, TransferId, UsageId,
+};
 pub use order::{Order, OrderProgress, OrderState, OrderTerms};
 pub use price::{PriceError, Rate, Rounding, mul_div};
 pub use transfer::{Direction, Transfer, TransferKey};
 pub use usd::{Usd, UsdError};
+pub use zone::{Day, DayError, Span, Zone, ZoneError};

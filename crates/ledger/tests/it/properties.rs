@@ -63,7 +63,7 @@ proptest! {
             let expected = split(&order().terms, received, progress.closed, &rules).expect("in range");
             prop_assert_eq!(progress.credited, expected.credits);
             prop_assert_eq!(books.balance(), expected.credits);
-            let left = books.state.lots.values().fold(Credits::ZERO, |sum, lot| sum.checked_add(lot.left).expect("fits"));
+            let left = books.state.lots.values().fold(Credits::ZERO, |sum, lot| sum.checked_add(lot.parts.left).expect("fits"));
             prop_assert_eq!(left, expected.credits);
         }
     }

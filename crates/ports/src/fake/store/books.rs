@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use inspay_ledger::{BatchRows, BookAccount, LedgerState, Touches, TransferRecord};
+use inspay_ledger::{
+    BatchRows, Hold, LedgerState, Purpose, Resolution, Touches, TransferRecord, Usage, UsageSums,
+};
 use inspay_primitives::{
-    B256, ChainId, LotId, Order, OrderId, OrderProgress, OrderState, Timestamp, TransferId,
+    AccountId, B256, ChainId, Credits, HoldId, LotId, Order, OrderId, OrderProgress, OrderState,
+    Timestamp, TransferId, UsageId,
 };
 
 use super::{
@@ -211,6 +214,7 @@ impl State {
                 loaded.operations.insert(key.clone(), *stored);
             }
         }
+        self.load_spending(touches, &mut loaded);
         let mut orders = touches.orders.clone();
         let mut lots = touches.lots.clone();
         let (lowest, highest) = every_lot();
@@ -229,17 +233,87 @@ impl State {
             );
             loaded.orders.insert(id, row.order.clone());
         }
+        let spenders = loaded.spenders(touches);
+        lots.extend(loaded.lots_of_slices());
+        if !spenders.is_empty() {
+            let of_spenders = self.lots_left.iter().map(|(_, id)| *id).filter(|id| {
+                self.lots.get(id).is_some_and(|lot| spenders.contains(&lot.account))
+            });
+            lots.extend(of_spenders);
+        }
+        self.load_limits(touches, &spenders, &mut loaded);
         for id in lots {
             if let Some(lot) = self.lots.get(&id) {
                 loaded.lots.insert(id, lot.clone());
             }
         }
-        for key in loaded.accounts_touched() {
+        for key in loaded.accounts_touched(touches) {
             if let Some(balance) = self.balances.get(&key) {
                 loaded.balances.insert(key, balance.clone());
             }
         }
         loaded
+    }
+
+    fn load_spending(&self, touches: &Touches, loaded: &mut LedgerState) {
+        let due = self.open_holds.iter().filter(|(account, expires_at, _)| {
+            touches.spenders.contains(account) && *expires_at <= touches.due_by
+        });
+        let due = due.map(|(.., id)| id);
+        for id in touches.holds.iter().chain(due) {
+            if let Some(hold) = self.holds.get(id) {
+                loaded.holds.insert(*id, hold.clone());
+            }
+        }
+        for id in &touches.usages {
+            if let Some(usage) = self.usages.get(id) {
+                loaded.usages.insert(*id, usage.clone());
+            }
+        }
+    }
+
+    fn load_limits(
+        &self,
+        touches: &Touches,
+        spenders: &BTreeSet<AccountId>,
+        loaded: &mut LedgerState,
+    ) {
+        let since = loaded.windows_since(touches);
+        for account in spenders {
+            if let Some(profile) = self.profiles.get(account) {
+                loaded.profiles.insert(account.clone(), profile.clone());
+            }
+        }
+        for (limit, removed) in self.limits.values() {
+            if removed.is_none() && spenders.contains(&limit.account) {
+                let lowest = Timestamp::from_micros(i64::MIN);
+                let windows = self.windows.range((limit.id, lowest)..=(limit.id, Timestamp::FAR));
+                let open = windows.filter(|(_, window)| window.span.end > since);
+                loaded.windows.extend(open.map(|(key, window)| (*key, *window)));
+                loaded.limits.insert(limit.id, limit.clone());
+            }
+        }
+        for basis in &touches.bases {
+            let counts = |account: &AccountId, purpose: &Purpose, at: Timestamp| {
+                *account == basis.account && basis.scope.counts(purpose) && at >= basis.from
+            };
+            let held = self
+                .holds
+                .values()
+                .filter(|hold| hold.resolution.is_none())
+                .filter(|hold| counts(&hold.account, &hold.purpose, hold.made_at))
+                .fold(0_i64, |sum, hold| sum.saturating_add(hold.credits.micros()));
+            let spent = self
+                .usages
+                .values()
+                .filter(|usage| counts(&usage.account, &usage.purpose, usage.counted_at))
+                .fold(0_i64, |sum, usage| {
+                    let kept = usage.credits.micros().saturating_sub(usage.refunded.micros());
+                    sum.saturating_add(kept)
+                });
+            let sums = (Credits::from_micros(held), Credits::from_micros(spent));
+            loaded.bases.insert(basis.limit, sums);
+        }
     }
 
     /// Every constraint that the rows must meet; nothing is changed yet.
@@ -262,6 +336,18 @@ impl State {
         }
         if !all_new(rows.new_lots.iter().map(|lot| lot.id), |id| self.lots.contains_key(id)) {
             return broken("a lot");
+        }
+        let held = rows.holds.iter().map(|hold| hold.id);
+        if !all_new(held, |id| self.holds.contains_key(id)) {
+            return broken("a hold");
+        }
+        let is_resolved =
+            |id: &HoldId| self.holds.get(id).is_some_and(|hold| hold.resolution.is_some());
+        if !all_new(rows.resolutions.iter().map(|row| row.hold), is_resolved) {
+            return broken("the end of a hold");
+        }
+        if !all_new(rows.limits.iter().map(|limit| limit.id), |id| self.limits.contains_key(id)) {
+            return broken("a limit");
         }
         let new_accounts = || rows.balances.iter().filter(|(.., is_new)| *is_new);
         let name_taken = |key: &_| self.balances.contains_key(key);
@@ -305,6 +391,7 @@ impl State {
             let stored = inspay_ledger::StoredOperation {
                 fingerprint: row.fingerprint,
                 entry_seq: row.entry_seq,
+                refusal: row.refusal,
             };
             self.operations.insert(row.key, stored);
         }
@@ -314,7 +401,7 @@ impl State {
         }
         for entry in rows.entries {
             for posting in &entry.postings {
-                if let BookAccount::Account(account) = &posting.account {
+                if let Some(account) = posting.account.owner() {
                     self.history.insert((account.clone(), entry.seq));
                 }
             }
@@ -325,11 +412,33 @@ impl State {
             self.lots_of_transfer.extend(lot.transfer.map(|transfer| (transfer, lot.id)));
             self.keep_lot(lot);
         }
-        for (id, left) in rows.lots_left {
+        for (id, parts) in rows.lots_changed {
             if let Some(lot) = self.lots.get(&id).cloned() {
-                self.keep_lot(inspay_ledger::Lot { left, ..lot });
+                self.keep_lot(inspay_ledger::Lot { parts, ..lot });
             }
         }
+        self.keep_spending(rows.holds, &rows.resolutions, rows.usages, &rows.refunds);
+        for (day, more) in rows.usage_days {
+            let sums = self.usage_days.entry(day).or_default();
+            let add = |sum: Credits, more: Credits| {
+                Credits::from_micros(sum.micros().saturating_add(more.micros()))
+            };
+            *sums = UsageSums {
+                spends: sums.spends.saturating_add(more.spends),
+                units: sums.units.saturating_add(more.units),
+                spent: add(sums.spent, more.spent),
+                refunded: add(sums.refunded, more.refunded),
+            };
+        }
+        self.limits.extend(rows.limits.into_iter().map(|limit| (limit.id, (limit, None))));
+        for (id, at) in rows.limits_removed {
+            if let Some((_, removed)) = self.limits.get_mut(&id) {
+                *removed = Some(at);
+            }
+        }
+        let windows = rows.windows.into_iter();
+        self.windows.extend(windows.map(|(id, window)| ((id, window.span.start), window)));
+        self.profiles.extend(rows.profiles);
         for settlement in rows.settlements {
             let key = (settlement.transfer, settlement.generation);
             let of_order = settlement.order.map(|order| (order, key.0, key.1));
@@ -355,8 +464,34 @@ impl State {
         self.events.extend(rows.events.into_iter().map(|event| (event.seq, event)));
     }
 
+    fn keep_spending(
+        &mut self,
+        holds: Vec<Hold>,
+        resolutions: &[Resolution],
+        usages: Vec<Usage>,
+        refunds: &[(UsageId, Credits)],
+    ) {
+        for hold in holds {
+            let hold = Hold { resolution: None, ..hold };
+            self.open_holds.insert((hold.account.clone(), hold.expires_at, hold.id));
+            self.holds.insert(hold.id, hold);
+        }
+        for resolution in resolutions {
+            if let Some(hold) = self.holds.get_mut(&resolution.hold) {
+                hold.resolution = Some(*resolution);
+                self.open_holds.remove(&(hold.account.clone(), hold.expires_at, hold.id));
+            }
+        }
+        self.usages.extend(usages.into_iter().map(|usage| (usage.id, usage)));
+        for (id, refunded) in refunds {
+            if let Some(usage) = self.usages.get_mut(id) {
+                usage.refunded = *refunded;
+            }
+        }
+    }
+
     fn keep_lot(&mut self, lot: inspay_ledger::Lot) {
-        if lot.left.is_zero() {
+        if lot.parts.left.is_zero() {
             self.lots_left.remove(&(lot.expires_at, lot.id));
         } else {
             self.lots_left.insert((lot.expires_at, lot.id));

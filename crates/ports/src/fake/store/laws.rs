@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use inspay_ledger::{BookAccount, GENESIS_HASH, SettlementKind, Side, Unit};
-use inspay_primitives::{AccountId, AssetId, Credits, Direction, U256};
+use inspay_ledger::{BookAccount, GENESIS_HASH, LotParts, SettlementKind, Side, Unit};
+use inspay_primitives::{AccountId, AssetId, Credits, Direction, LotId, U256};
 
 use super::rows::State;
 use crate::LawViolation;
@@ -40,6 +40,7 @@ impl State {
         self.treasuries(&mut broken);
         self.orders(&mut broken);
         self.lots(&mut broken);
+        self.spending(&mut broken);
         broken.0
     }
 
@@ -196,19 +197,102 @@ impl State {
         }
     }
 
+    /// A lot's parts are what was granted and what entries moved; what accounts hold is what their lots hold.
     fn lots(&self, broken: &mut Broken) {
-        let mut left: BTreeMap<&AccountId, i64> = BTreeMap::new();
+        let mut moved: BTreeMap<LotId, LotParts> = BTreeMap::new();
+        for entry in self.entries.values() {
+            let granted = entry.lots.iter().map(|lot| (lot.id, LotParts::of_new(lot.granted)));
+            moved.extend(granted);
+            for part in &entry.moves {
+                let after = moved
+                    .get(&part.lot)
+                    .and_then(|parts| parts.moved(part.from, part.to, part.credits));
+                broken.unless(after.is_some(), "lot_moves", || {
+                    format!("entry {} moves what {} has not", entry.seq, part.lot)
+                });
+                moved.extend(after.map(|after| (part.lot, after)));
+            }
+        }
+        let mut sums: BTreeMap<&AccountId, (i64, i64)> = BTreeMap::new();
         for lot in self.lots.values() {
-            let fits = lot.left >= Credits::ZERO && lot.left <= lot.granted;
-            broken.unless(fits, "lots_within_grant", || lot.id.to_string());
-            let sum = left.entry(&lot.account).or_default();
-            *sum = sum.saturating_add(lot.left.micros());
+            let (revoked, warned) = (lot.parts.revoked, lot.parts.warned);
+            let recomputed =
+                moved.get(&lot.id).map(|parts| LotParts { revoked, warned, ..*parts });
+            broken.unless(recomputed == Some(lot.parts), "lot_moves", || lot.id.to_string());
+            let whole = lot.parts.total() == Some(lot.granted);
+            broken.unless(whole, "lots_within_grant", || lot.id.to_string());
+            let (left, held) = sums.entry(&lot.account).or_default();
+            *left = left.saturating_add(lot.parts.left.micros());
+            *held = held.saturating_add(lot.parts.held.micros());
         }
         for account in self.accounts.keys() {
-            let lots = left.get(account).copied().unwrap_or(0);
-            // Credits that were taken back after they were spent leave the account below its lots.
-            let covered = self.posted(account).is_ok_and(|posted| posted.micros() <= lots);
-            broken.unless(covered, "lots_cover_balance", || account.to_string());
+            let (left, held) = sums.get(account).copied().unwrap_or_default();
+            let posted = |of: BookAccount| self.posted(&of).map(Credits::micros);
+            let covered = posted(BookAccount::Account(account.clone())) == Ok(left)
+                && posted(BookAccount::Held(account.clone())) == Ok(held);
+            broken.unless(covered, "lots_equal_balance", || account.to_string());
+        }
+    }
+
+    /// What is held is what open holds have; days of usage and limits' windows add up to the spends in them.
+    fn spending(&self, broken: &mut Broken) {
+        let mut held: BTreeMap<&AccountId, i64> = BTreeMap::new();
+        for hold in self.holds.values() {
+            let slices =
+                hold.slices.iter().fold(0_i64, |sum, it| sum.saturating_add(it.credits.micros()));
+            broken.unless(slices == hold.credits.micros(), "holds_have_slices", || {
+                hold.id.to_string()
+            });
+            if hold.resolution.is_none() {
+                let sum = held.entry(&hold.account).or_default();
+                *sum = sum.saturating_add(hold.credits.micros());
+            }
+        }
+        for account in self.accounts.keys() {
+            let open = held.get(account).copied().unwrap_or(0);
+            let posted = self.posted(&BookAccount::Held(account.clone())).map(Credits::micros);
+            broken.unless(posted == Ok(open), "held_equals_holds", || account.to_string());
+        }
+        let mut spent: BTreeMap<&AccountId, i64> = BTreeMap::new();
+        for usage in self.usages.values() {
+            let kept = usage.credits.micros().saturating_sub(usage.refunded.micros());
+            let fits = (0..=usage.credits.micros()).contains(&kept);
+            broken.unless(fits, "usage_refunds", || usage.id.to_string());
+            let sum = spent.entry(&usage.account).or_default();
+            *sum = sum.saturating_add(kept);
+        }
+        for ((account, ..), sums) in &self.usage_days {
+            let sum = spent.entry(account).or_default();
+            *sum = sum
+                .saturating_sub(sums.spent.micros())
+                .saturating_add(sums.refunded.micros());
+        }
+        for (account, difference) in spent {
+            broken.unless(difference == 0, "usage_days_add_up", || account.to_string());
+        }
+        for ((id, _), window) in &self.windows {
+            let Some((limit, None)) = self.limits.get(id) else { continue };
+            let held = self
+                .holds
+                .values()
+                .filter(|hold| hold.resolution.is_none() && hold.account == limit.account)
+                .filter(|hold| limit.scope.counts(&hold.purpose))
+                .filter(|hold| window.span.contains(hold.made_at))
+                .fold(0_i64, |sum, hold| sum.saturating_add(hold.credits.micros()));
+            let spent = self
+                .usages
+                .values()
+                .filter(|usage| usage.account == limit.account)
+                .filter(|usage| limit.scope.counts(&usage.purpose))
+                .filter(|usage| window.span.contains(usage.counted_at))
+                .fold(0_i64, |sum, usage| {
+                    let kept = usage.credits.micros().saturating_sub(usage.refunded.micros());
+                    sum.saturating_add(kept)
+                });
+            let agrees = (window.held.micros(), window.spent.micros()) == (held, spent);
+            broken.unless(agrees, "windows_add_up", || {
+                format!("{id}: {} held, {} spent; its window says {window:?}", held, spent)
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The reader's side of the fake store.
 
 use async_trait::async_trait;
-use inspay_ledger::{BookAccount, Entry, Event, Lot, Posting, Settlement, SettlementKind, Unit};
+use inspay_ledger::{BookAccount, Entry, Event, Lot, Settlement, SettlementKind, Side, Unit};
 use inspay_primitives::{
     AccountId, Address, AssetId, Credits, Direction, Timestamp, Transfer, TransferId, U256,
 };
@@ -80,12 +80,10 @@ impl ReadStore for FakeStore {
                 .history
                 .range((account.clone(), 0)..(account.clone(), before))
                 .rev()
-                .filter_map(|(_, seq)| state.entries.get(seq))
-                .flat_map(|entry| entry.postings.iter().map(move |posting| (entry, posting)))
-                .filter(|(_, posting)| is_of(posting, account));
+                .filter_map(|(_, seq)| state.entries.get(seq));
             first(lines, page.limit)
                 .into_iter()
-                .map(|(entry, posting)| history_line(entry, posting))
+                .map(|entry| history_line(entry, account))
                 .collect()
         })
     }
@@ -119,7 +117,7 @@ impl ReadStore for FakeStore {
                 .balances
                 .iter()
                 .filter(|((account, _), _)| {
-                    with_accounts || !matches!(account, BookAccount::Account(_))
+                    with_accounts || account.owner().is_none()
                 })
                 .map(|((account, unit), balance)| SystemBalance {
                     account: account.clone(),
@@ -194,21 +192,26 @@ fn add_to_totals(totals: &mut TransferTotals, row: &TransferRow) -> Result<(), S
     Ok(())
 }
 
-fn is_of(posting: &Posting, account: &AccountId) -> bool {
-    posting.unit == Unit::Credits
-        && matches!(&posting.account, BookAccount::Account(of) if of == account)
-}
-
-fn history_line(entry: &Entry, posting: &Posting) -> Result<HistoryLine, StoreErrorKind> {
+fn history_line(entry: &Entry, owner: &AccountId) -> Result<HistoryLine, StoreErrorKind> {
+    let added = |account: BookAccount, side: Side| {
+        let lines = entry.postings.iter().filter(|posting| posting.account == account);
+        lines.try_fold(Credits::ZERO, |sum, posting| {
+            let credits = micros(posting.quantity)?.micros();
+            let signed = if posting.side == side { credits } else { credits.saturating_neg() };
+            Ok::<_, StoreErrorKind>(Credits::from_micros(sum.micros().saturating_add(signed)))
+        })
+    };
     Ok(HistoryLine {
         entry_seq: entry.seq,
         kind: entry.kind,
         event_at: entry.event_at,
         booked_at: entry.booked_at,
-        side: posting.side,
-        credits: micros(posting.quantity)?,
+        left: added(BookAccount::Account(owner.clone()), Side::Credit)?,
+        held: added(BookAccount::Held(owner.clone()), Side::Credit)?,
+        owed: added(BookAccount::Owed(owner.clone()), Side::Debit)?,
         order: entry.order,
         transfer: entry.transfer,
+        facts: entry.facts.clone(),
     })
 }
 
@@ -232,10 +235,11 @@ impl State {
             && (!suspense_only || in_suspense)
     }
 
-    /// Credits posted to an account less what was taken from it.
-    pub(super) fn posted(&self, account: &AccountId) -> Result<Credits, StoreErrorKind> {
-        let key = (BookAccount::Account(account.clone()), Unit::Credits);
-        let Some(balance) = self.balances.get(&key) else { return Ok(Credits::ZERO) };
+    /// Credits posted to an account of the books less what was taken from it.
+    pub(super) fn posted(&self, account: &BookAccount) -> Result<Credits, StoreErrorKind> {
+        let Some(balance) = self.balances.get(&(account.clone(), Unit::Credits)) else {
+            return Ok(Credits::ZERO);
+        };
         let (added, taken) = (micros(balance.credits)?, micros(balance.debits)?);
         added
             .checked_sub(taken)
@@ -247,6 +251,14 @@ impl State {
         account: &AccountId,
         created_at: Timestamp,
     ) -> Result<AccountSummary, StoreErrorKind> {
-        Ok(AccountSummary { account: account.clone(), created_at, posted: self.posted(account)? })
+        let left = self.posted(&BookAccount::Account(account.clone()))?;
+        // A debit balance: what is owed counts below zero.
+        let owed = self.posted(&BookAccount::Owed(account.clone()))?;
+        Ok(AccountSummary {
+            account: account.clone(),
+            created_at,
+            posted: Credits::from_micros(left.micros().saturating_add(owed.micros())),
+            held: self.posted(&BookAccount::Held(account.clone()))?,
+        })
     }
 }

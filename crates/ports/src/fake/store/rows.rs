@@ -6,12 +6,13 @@ use std::{
 };
 
 use inspay_ledger::{
-    AccountBalance, BookAccount, Entry, Event, Head, Lot, OperationKey, Reversal, Settlement,
-    StoredOperation, TransferRecord, Unit,
+    AccountBalance, BookAccount, Entry, Event, Head, Hold, Limit, Lot, OperationKey, Profile,
+    Reversal, Settlement, StoredOperation, TransferRecord, Unit, Usage, UsageDay, UsageSums,
+    WindowUse,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, FencingNumber, LotId, Order, OrderId,
-    QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, FencingNumber, HoldId, LimitId, LotId,
+    Order, OrderId, QuoteId, Reference, Timestamp, Transfer, TransferId, U256, UsageId,
 };
 use inspay_quoting::RateSample;
 
@@ -65,6 +66,14 @@ pub(super) struct State {
     pub(super) settlements_of_order: BTreeSet<(OrderId, TransferId, u32)>,
     pub(super) reversals: BTreeMap<(TransferId, u32), Reversal>,
     pub(super) events: BTreeMap<i64, Event>,
+    pub(super) holds: BTreeMap<HoldId, Hold>,
+    pub(super) open_holds: BTreeSet<(AccountId, Timestamp, HoldId)>,
+    pub(super) usages: BTreeMap<UsageId, Usage>,
+    pub(super) usage_days: BTreeMap<UsageDay, UsageSums>,
+    /// With the time since when they hold no longer.
+    pub(super) limits: BTreeMap<LimitId, (Limit, Option<Timestamp>)>,
+    pub(super) windows: BTreeMap<(LimitId, Timestamp), WindowUse>,
+    pub(super) profiles: BTreeMap<AccountId, Profile>,
 }
 
 #[derive(Clone, Debug)]
