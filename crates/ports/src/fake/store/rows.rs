@@ -15,7 +15,9 @@ use inspay_primitives::{
 };
 use inspay_quoting::RateSample;
 
-use crate::{ApiKeyRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView};
+use crate::{
+    ApiKeyRecord, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView,
+};
 
 /// Where a log was seen, and which transfer it is. One log between two treasuries is two rows.
 pub(super) type ObservationKey = (ChainId, B256, u32, TransferId);
@@ -65,6 +67,9 @@ pub(super) struct State {
     pub(super) settlements_of_order: BTreeSet<(OrderId, TransferId, u32)>,
     pub(super) reversals: BTreeMap<(TransferId, u32), Reversal>,
     pub(super) events: BTreeMap<i64, Event>,
+
+    /// Case number one comes first.
+    pub(super) cases: Vec<CaseRecord>,
 }
 
 #[derive(Clone, Debug)]
