@@ -61,8 +61,12 @@ pub fn touches(operations: &[Operation], now: Timestamp) -> Touches {
                     from: *window_start,
                 });
             }
-            Act::RemoveLimit { account, .. } | Act::SetProfile { account, .. } => {
+            Act::RemoveLimit { account, .. } => {
                 touches.spenders.insert(account.clone());
+            }
+            Act::SetProfile { account, .. } => {
+                touches.spenders.insert(account.clone());
+                touches.granted.insert(account.clone());
             }
         }
     }

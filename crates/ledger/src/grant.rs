@@ -37,6 +37,9 @@ pub(crate) fn grant(batch: &Batch<'_>, terms: &GrantTerms) -> Result<Draft, Refu
     {
         return Err(Refusal::WrongSource);
     }
+    if !batch.state.accounts.contains(&terms.account) {
+        return Err(Refusal::NoSuchAccount);
+    }
     if terms.expires_at <= batch.now {
         return Err(Refusal::LapsedAlready);
     }

@@ -285,7 +285,7 @@ pub enum Act {
         /// The limit.
         limit: LimitId,
     },
-    /// Set an account's time zone and the balances at which its owner is told.
+    /// Set an account's time zone and the balances at which its owner is told. An account that is not known yet appears.
     SetProfile {
         /// Whose.
         account: AccountId,
@@ -488,6 +488,9 @@ pub enum Refusal {
     /// No such order is recorded.
     #[error("no such order")]
     NoSuchOrder,
+    /// No such account is known.
+    #[error("no such account")]
+    NoSuchAccount,
     /// No such lot is recorded.
     #[error("no such lot")]
     NoSuchLot,
@@ -620,6 +623,7 @@ impl Refusal {
             self,
             Self::Conflict
                 | Self::WindowMoved
+                | Self::NoSuchAccount
                 | Self::NoSuchTransfer
                 | Self::NoSuchOrder
                 | Self::NoSuchLot

@@ -377,6 +377,9 @@ impl<'a> Batch<'a> {
             self.rows.limits.push(limit.clone());
         }
         if let Some((account, profile)) = &changes.profile {
+            if self.state.accounts.insert(account.clone()) {
+                self.rows.accounts.push((account.clone(), self.now));
+            }
             self.state.profiles.insert(account.clone(), profile.clone());
             self.profiles.insert(account.clone());
         }

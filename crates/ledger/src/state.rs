@@ -202,7 +202,7 @@ pub struct Profile {
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
 /// transfers, and the lots of those orders; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
 /// then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and their windows
-/// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; the balances of
+/// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; which of `granted` exist; the balances of
 /// [`LedgerState::accounts_touched`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touches {
@@ -220,7 +220,7 @@ pub struct Touches {
     pub usages: BTreeSet<UsageId>,
     /// Accounts whose credits are spent, or whose limits or profile are set.
     pub spenders: BTreeSet<AccountId>,
-    /// Accounts that are granted credits.
+    /// Accounts that are granted credits without a payment.
     pub granted: BTreeSet<AccountId>,
     /// Accounts of the books that operations name outright.
     pub shared: BTreeSet<BookAccount>,
@@ -254,6 +254,8 @@ pub struct LedgerState {
     pub holds: HashMap<HoldId, Hold>,
     /// Spends.
     pub usages: HashMap<UsageId, Usage>,
+    /// Which of the accounts that are granted credits exist.
+    pub accounts: BTreeSet<AccountId>,
     /// Profiles; an account that is absent has the default one.
     pub profiles: HashMap<AccountId, Profile>,
     /// Limits that hold, of every spender.
@@ -275,6 +277,7 @@ impl Default for LedgerState {
             balances: HashMap::new(),
             holds: HashMap::new(),
             usages: HashMap::new(),
+            accounts: BTreeSet::new(),
             profiles: HashMap::new(),
             limits: BTreeMap::new(),
             windows: HashMap::new(),
@@ -505,6 +508,8 @@ pub struct BatchRows {
     pub limits_removed: Vec<(LimitId, Timestamp)>,
     /// Windows of limits as they stand at the end of the batch, at most one each.
     pub windows: Vec<(LimitId, WindowUse)>,
+    /// Accounts that appear now, if they did not before.
+    pub accounts: Vec<(AccountId, Timestamp)>,
     /// Profiles as they stand at the end of the batch, at most one each.
     pub profiles: Vec<(AccountId, Profile)>,
     /// Accounts that began or ceased to owe credits, in order.

@@ -5,6 +5,7 @@
 //!
 //! Never decides anything: rules live in the pure crates below, drivers in the crates above.
 
+mod cases;
 mod chain;
 mod lease;
 mod rates;
@@ -17,6 +18,7 @@ pub mod contract;
 #[cfg(feature = "testing")]
 pub mod fake;
 
+pub use cases::{CaseFilter, CaseRecord, CaseStore};
 pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
     RangeAnswer, TokenFacts, TransferProbe, WatchFilter,

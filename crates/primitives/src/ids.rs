@@ -17,7 +17,7 @@ pub struct IdError {
 }
 
 impl IdError {
-    fn new(expected: &'static str, given: &str) -> Self {
+    pub(crate) fn new(expected: &'static str, given: &str) -> Self {
         Self { expected, given: given.chars().take(100).collect() }
     }
 }

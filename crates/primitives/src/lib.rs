@@ -6,6 +6,7 @@
 
 mod asset;
 mod block;
+mod case;
 mod clock;
 mod confirmation;
 mod credits;
@@ -20,6 +21,7 @@ mod zone;
 pub use alloy_primitives::{Address, B256, U256, U512};
 pub use asset::{Asset, AssetError, AssetId, ChainId, TokenAmountError, format_units, parse_units};
 pub use block::{BlockRef, ChainView};
+pub use case::{CaseClosing, CaseId, CaseKind, CaseOpening};
 pub use clock::{Clock, ManualClock, Timestamp, TimestampError};
 pub use confirmation::{ConfirmationPolicy, ConfirmationRule, PolicyError, Standing};
 pub use credits::{Credits, CreditsError};

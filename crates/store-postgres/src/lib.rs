@@ -5,6 +5,7 @@
 //! base units travel as text, so that no number on the way is narrower than 256 bits.
 
 mod books;
+mod cases;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 mod codec;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "sale", include_str!("../../../migrations/postgres/0002_sale.sql")),
     (3, "books", include_str!("../../../migrations/postgres/0003_books.sql")),
     (4, "leases", include_str!("../../../migrations/postgres/0004_leases.sql")),
+    (5, "cases", include_str!("../../../migrations/postgres/0005_cases.sql")),
     (6, "proof_by_two", include_str!("../../../migrations/postgres/0006_proof_by_two.sql")),
 ];
 

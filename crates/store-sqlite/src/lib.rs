@@ -6,6 +6,7 @@
 
 mod books;
 mod bulk;
+mod cases;
 mod codec;
 mod columns;
 mod error;

@@ -17,8 +17,8 @@ mod tests {
 
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
-        ApiKeyRecord, AttributionProbe, KeyScope, OrderFilter, Page, Store, StoredResponse,
-        TransferFilter,
+        ApiKeyRecord, AttributionProbe, CaseFilter, KeyScope, OrderFilter, Page, Store,
+        StoredResponse, TransferFilter,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
@@ -27,7 +27,7 @@ mod tests {
             teller::{close, reverse, settle_alone, settle_for, write},
         },
     };
-    use inspay_primitives::{LotId, Timestamp, Transfer, U256};
+    use inspay_primitives::{CaseClosing, CaseKind, CaseOpening, LotId, Timestamp, Transfer, U256};
     use inspay_quoting::{RateSample, SourceKind};
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
@@ -217,6 +217,20 @@ mod tests {
         store.abandon_idempotency("s", "k").await.expect("abandons");
     }
 
+    async fn look_at_cases(store: &Arc<dyn Store>) {
+        let (kind, subject) = (CaseKind::NegativeAccount, "someone".to_owned());
+        let body_json = "{}".to_owned();
+        let at = block_time(1);
+        let opening = CaseOpening { kind, subject: subject.clone(), opened_at: at, body_json };
+        let id = store.open_case(opening).await.expect("opens");
+        let resolution = "paid".to_owned();
+        let closing = CaseClosing { kind, subject, resolved_at: at, resolution };
+        store.resolve_case(closing).await.expect("resolves");
+        store.case(id).await.expect("reads");
+        let page = Page { after: None, limit: 9 };
+        store.cases(CaseFilter::default(), page).await.expect("lists");
+    }
+
     #[tokio::test]
     async fn no_statement_of_a_loop_reads_a_whole_table() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -230,6 +244,7 @@ mod tests {
         ask(&store).await;
         read(&store).await;
         serve(&store).await;
+        look_at_cases(&store).await;
         assert_eq!(store.broken_laws().await.expect("checks"), []);
         let statements = RUN.lock().expect("not poisoned").clone();
         let [mut reader, mut writer] = raw(&path).await;
@@ -271,6 +286,6 @@ mod tests {
                 looks += 1;
             }
         }
-        assert_eq!(looks, 25);
+        assert_eq!(looks, 27);
     }
 }

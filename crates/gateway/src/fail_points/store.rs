@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use inspay_ledger::{Entry, Event, Lot, Touches, TransferRecord};
 use inspay_ports::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
-    FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
-    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind,
-    SaleStore, Store, StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
-    TransferTotals, TransferView, WindowBlock,
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CaseFilter,
+    CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor, HistoryLine,
+    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, NewOrder, OrderFilter,
+    Page, RangeCommit, ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote,
+    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
-    QuoteId, Timestamp, TransferId,
+    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
+    FencingNumber, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
 };
 use inspay_quoting::RateSample;
 
@@ -93,6 +93,12 @@ calls! {
         claim_idempotency(scope: &str, key: &str, fingerprint: B256, now: Timestamp, stale_before: Timestamp) -> IdempotencyClaim;
         answer_idempotency(scope: &str, key: &str, response: StoredResponse) -> ();
         abandon_idempotency(scope: &str, key: &str) -> ();
+    }
+    CASES: CaseStore {
+        open_case(opening: CaseOpening) -> CaseId;
+        resolve_case(closing: CaseClosing) -> bool;
+        case(id: CaseId) -> Option<CaseRecord>;
+        cases(filter: CaseFilter, page: Page) -> Vec<CaseRecord>;
     }
     READS: ReadStore {
         transfer(id: TransferId) -> Option<TransferView>;

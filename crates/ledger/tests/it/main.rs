@@ -2,4 +2,5 @@
 
 mod books;
 mod properties;
+mod spending;
 mod support;

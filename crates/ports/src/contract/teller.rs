@@ -16,6 +16,8 @@ use crate::{Store, StoreError};
 /// One call of `transact`: what was loaded, what was decided, what was written.
 #[derive(Clone, Debug)]
 pub struct Written {
+    /// What the store was asked to load.
+    pub touched: Touches,
     /// What the store loaded.
     pub loaded: LedgerState,
     /// What became of each operation.
@@ -59,7 +61,8 @@ async fn write_with(
     change: impl Fn(&mut BatchRows) + Send + Sync + 'static,
 ) -> Result<Written, StoreError> {
     let seen: Arc<Mutex<Option<Written>>> = Arc::default();
-    let touched = Touches { fences, ..touches(&operations) };
+    let touched = Touches { fences, ..touches(&operations, now) };
+    let named = touched.clone();
     let told = Arc::clone(&seen);
     let decide = move |state: &mut LedgerState| {
         let loaded = state.clone();
@@ -67,7 +70,13 @@ async fn write_with(
         change(&mut rows);
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         let decisions = told.as_ref().map_or(0, |written| written.decisions) + 1;
-        *told = Some(Written { loaded, outcomes, rows: rows.clone(), decisions });
+        *told = Some(Written {
+            touched: named.clone(),
+            loaded,
+            outcomes,
+            rows: rows.clone(),
+            decisions,
+        });
         rows
     };
     store.transact(touched, Arc::new(decide)).await?;

@@ -20,7 +20,7 @@ const FROZEN: [(&str, &str); 11] = [
 ];
 
 /// Tables whose rows move on in some columns: one of those that never do.
-const KEYED: [(&str, &str); 10] = [
+const KEYED: [(&str, &str); 12] = [
     ("transfer", "tx_hash = tx_hash"),
     ("transfer", "treasury = treasury"),
     ("transfer", "ordinal = ordinal"),
@@ -31,9 +31,11 @@ const KEYED: [(&str, &str); 10] = [
     ("book_account", "account = account"),
     ("lot", "expires_at = expires_at"),
     ("lot", "paid = paid"),
+    ("finance_case", "body = body"),
+    ("finance_case", "subject = subject"),
 ];
 
-const KEPT: [&str; 14] = [
+const KEPT: [&str; 15] = [
     "account",
     "quote",
     "orders",
@@ -48,6 +50,7 @@ const KEPT: [&str; 14] = [
     "reversal",
     "event",
     "book_account",
+    "finance_case",
 ];
 
 async fn count(raw: &mut PgConnection, table: &str) -> i64 {
@@ -70,6 +73,19 @@ async fn rows_of_the_journal_cannot_be_updated() {
     for (table, change) in FROZEN.iter().chain(&KEYED) {
         assert!(count(&mut raw, table).await > 0, "{table} has rows");
         assert_refused(&mut raw, format!("UPDATE {table} SET {change}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_case_is_resolved_once() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    let resolve = "UPDATE finance_case SET resolved_at = 1, resolution = 'paid'";
+    sqlx::raw_sql(resolve).execute(&mut raw).await.expect("resolves");
+    for change in
+        ["resolved_at = 2", "resolution = 'never'", "resolved_at = NULL, resolution = NULL"]
+    {
+        assert_refused(&mut raw, format!("UPDATE finance_case SET {change}")).await;
     }
 }
 
@@ -147,7 +163,8 @@ async fn every_table_of_the_schema_is_either_kept_or_named_here() {
     .fetch_all(&mut raw)
     .await
     .expect("lists");
-    let moving = ["_sqlx_migrations", "block", "cursor", "lease", "api_key", "idempotency"];
+    let moving =
+        ["_sqlx_migrations", "asset_halt", "block", "cursor", "lease", "api_key", "idempotency"];
     for row in rows {
         let (table, guards): (String, i64) = (row.get(0), row.get(1));
         let is_kept = KEPT.contains(&table.as_str()) || table == "ledger_head";

@@ -13,7 +13,7 @@ use inspay_ports::{
         teller::{reverse, settle_alone, settle_for, write_fresh},
     },
 };
-use inspay_primitives::{OrderTerms, Timestamp, Transfer, U256};
+use inspay_primitives::{CaseKind, CaseOpening, OrderTerms, Timestamp, Transfer, U256};
 use inspay_quoting::{RateSample, SourceKind};
 use inspay_store_postgres::{PostgresOptions, PostgresStore, cluster::Cluster};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
@@ -96,6 +96,13 @@ impl World {
             revoked_at: Timestamp::FAR,
         };
         self.store.create_key(key).await.expect("keeps");
+        let opening = CaseOpening {
+            kind: CaseKind::NegativeAccount,
+            subject: "someone".to_owned(),
+            opened_at: block_time(1),
+            body_json: "{}".to_owned(),
+        };
+        self.store.open_case(opening).await.expect("opens");
     }
 
     /// A connection past the store.

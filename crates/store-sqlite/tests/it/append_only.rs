@@ -19,7 +19,7 @@ const FROZEN: [&str; 10] = [
 ];
 
 /// Tables whose rows move on in some columns, with those columns.
-const KEYED: [(&str, &[&str]); 4] = [
+const KEYED: [(&str, &[&str]); 5] = [
     (
         "transfer",
         &[
@@ -39,11 +39,12 @@ const KEYED: [(&str, &[&str]); 4] = [
     ("orders", &["state", "received_base_units", "credited", "closed", "slot_held"]),
     ("book_account", &["debits", "credits"]),
     ("lot", &["credits_left"]),
+    ("finance_case", &["resolved_at", "resolution"]),
 ];
 
 /// Tables that forget, by design.
-const MOVING: [&str; 6] =
-    ["_sqlx_migrations", "api_key", "block", "cursor", "idempotency", "lease"];
+const MOVING: [&str; 7] =
+    ["_sqlx_migrations", "api_key", "asset_halt", "block", "cursor", "idempotency", "lease"];
 
 fn kept() -> impl Iterator<Item = &'static str> {
     FROZEN.into_iter().chain(KEYED.map(|(table, _)| table))
@@ -151,7 +152,7 @@ async fn a_row_cannot_take_the_place_of_another() {
     let world = World::lived_in().await;
     let mut raw = world.raw().await;
     // Table, the columns that differ, with what they become; the others stay as the row has them.
-    let others: [(&str, &[(&str, &str)]); 12] = [
+    let others: [(&str, &[(&str, &str)]); 14] = [
         ("transfer", &[("position", "99")]),
         ("transfer", &[("id", "randomblob(32)")]),
         (
@@ -191,6 +192,8 @@ async fn a_row_cannot_take_the_place_of_another() {
         ("settlement", &[("rowid", "rowid"), ("transfer_id", "randomblob(32)")]),
         ("reversal", &[("rowid", "rowid"), ("transfer_id", "randomblob(32)")]),
         ("quote", &[("rowid", "rowid"), ("id", "randomblob(16)")]),
+        ("finance_case", &[("id", "99")]),
+        ("finance_case", &[("subject", "'another'")]),
     ];
     for (table, changes) in others {
         let is_hidden = changes.iter().any(|(column, _)| *column == "rowid");
@@ -250,6 +253,22 @@ async fn fencing_numbers_only_grow() {
         "REPLACE INTO lease (rowid, holder, fencing, checked, expires_at) VALUES (5, 'a', 9, 1, 0)",
     ] {
         assert_refused(&mut raw, "lease", sql.to_owned()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_case_is_resolved_once() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    let half = sqlx::raw_sql("UPDATE finance_case SET resolved_at = 1").execute(&mut raw).await;
+    assert!(half.expect_err("is half").to_string().contains("CHECK"));
+    let resolve = "UPDATE finance_case SET resolved_at = 1, resolution = 'paid'";
+    sqlx::raw_sql(resolve).execute(&mut raw).await.expect("resolves");
+    for change in
+        ["resolved_at = 2", "resolution = 'never'", "resolved_at = NULL, resolution = NULL"]
+    {
+        let sql = format!("UPDATE OR REPLACE finance_case SET {change}");
+        assert_refused(&mut raw, "finance_case", sql).await;
     }
 }
 

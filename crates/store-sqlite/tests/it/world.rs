@@ -12,7 +12,7 @@ use inspay_ports::{
         teller::{reverse, settle_alone, settle_for, write_fresh},
     },
 };
-use inspay_primitives::{BlockRef, OrderTerms, Timestamp, Transfer, U256};
+use inspay_primitives::{BlockRef, CaseKind, CaseOpening, OrderTerms, Timestamp, Transfer, U256};
 use inspay_quoting::{RateSample, SourceKind};
 use inspay_store_sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{
@@ -106,6 +106,13 @@ impl World {
             revoked_at: Timestamp::FAR,
         };
         self.store.create_key(key).await.expect("keeps");
+        let opening = CaseOpening {
+            kind: CaseKind::NegativeAccount,
+            subject: "someone".to_owned(),
+            opened_at: block_time(1),
+            body_json: "{}".to_owned(),
+        };
+        self.store.open_case(opening).await.expect("opens");
         let (now, fingerprint) = (block_time(1), digest("request", 1));
         self.store.claim_idempotency("app", "k", fingerprint, now, now).await.expect("claims");
         let response = StoredResponse {

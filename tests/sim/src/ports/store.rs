@@ -10,15 +10,16 @@ use std::{
 use async_trait::async_trait;
 use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
 use inspay_ports::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CursorRecord, Decide,
-    FollowStore, FollowedCursor, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim,
-    LeaseRecord, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind,
-    SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance,
-    TransferFilter, TransferTotals, TransferView, WindowBlock, fake::FakeStore,
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CaseFilter,
+    CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor, HistoryLine,
+    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, NewOrder, OrderFilter,
+    Page, RangeCommit, ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind, StoredQuote,
+    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock,
+    fake::FakeStore,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, ChainId, Fence, FencingNumber, LotId, Order, OrderId,
-    QuoteId, Timestamp, TransferId,
+    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
+    FencingNumber, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
 };
 use inspay_quoting::RateSample;
 use tokio::{sync::Mutex, time::Instant};
@@ -164,6 +165,25 @@ impl FollowStore for SimStore {
             commit.cursor.audited_to = commit.cursor.tip.number;
         }
         self.chaos.store("commit a range", true, self.checked_range(commit)).await
+    }
+}
+
+#[async_trait]
+impl CaseStore for SimStore {
+    async fn open_case(&self, opening: CaseOpening) -> Result<CaseId, StoreError> {
+        self.chaos.store("open a case", true, self.inner.open_case(opening)).await
+    }
+
+    async fn resolve_case(&self, closing: CaseClosing) -> Result<bool, StoreError> {
+        self.chaos.store("resolve a case", true, self.inner.resolve_case(closing)).await
+    }
+
+    async fn case(&self, id: CaseId) -> Result<Option<CaseRecord>, StoreError> {
+        self.chaos.store("case", false, self.inner.case(id)).await
+    }
+
+    async fn cases(&self, filter: CaseFilter, page: Page) -> Result<Vec<CaseRecord>, StoreError> {
+        self.chaos.store("cases", false, self.inner.cases(filter, page)).await
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
             reference, seen_again, terms, treasury, usdt, withdrawn,
         },
         teller::{
-            close, reverse, seal, settle_alone, settle_as, settle_for, write, write_changed,
+            Written, close, reverse, seal, settle_alone, settle_as, settle_for, write, write_changed,
             write_fresh,
         },
     },
@@ -128,7 +128,7 @@ pub async fn a_decision_sees_what_its_operations_touch(store: &Arc<dyn Store>) {
     follower.swap(&[block("a", 1)], vec![applied(block("b", 1), vec![])]).await;
     let operations = vec![reverse(&payment, 0), settle_for(&over, 0, &first)];
     let loaded = write_changed(store, operations, now(), |rows| *rows = BatchRows::default());
-    let loaded = loaded.await.expect("loads").loaded;
+    let Written { loaded, touched, .. } = loaded.await.expect("loads");
     assert_eq!(loaded.head, overpaid.rows.head.expect("posted"));
     let stored = loaded.operations.get(&settle_for(&over, 0, &first).key);
     assert_eq!(stored.map(|stored| stored.entry_seq), Some(Some(3)));
@@ -142,7 +142,7 @@ pub async fn a_decision_sees_what_its_operations_touch(store: &Arc<dyn Store>) {
     let lots: Vec<_> = loaded.lots.values().filter(|lot| lot.order == Some(first.id)).collect();
     assert_eq!(lots.len(), 2, "the order's lots are loaded, whichever transfer brought them");
     let kept = store.balances(true).await.expect("reads");
-    for (of, unit) in loaded.accounts_touched() {
+    for (of, unit) in loaded.accounts_touched(&touched) {
         let kept = kept.iter().find(|kept| kept.account == of && kept.unit == unit);
         let seen = loaded.balances.get(&(of, unit));
         let sums = |balance: &inspay_ledger::AccountBalance| (balance.debits, balance.credits);
@@ -217,18 +217,11 @@ pub async fn every_kind_of_settlement_reads_back(store: &Arc<dyn Store>) {
         candidates: vec![late_order.id, order.id],
     };
     let value = Some("12345678901234567890.123456".parse().expect("dollars"));
-    let valued = |operation: Operation| match operation.act {
-        Act::Settle { transfer, generation, judged_in, reference, decision, .. } => {
-            Operation::from(Act::Settle {
-                transfer,
-                generation,
-                judged_in,
-                reference,
-                decision,
-                value,
-            })
+    let valued = |mut operation: Operation| {
+        if let Act::Settle { value: known, .. } = &mut operation.act {
+            *known = value;
         }
-        Act::Reverse { .. } | Act::CloseOrder { .. } | Act::ExpireLot { .. } => operation,
+        operation
     };
     let operations = vec![
         valued(settle_as(&for_order, 0, attribute(&order, Evidence::ExactAmount, None))),
@@ -296,7 +289,7 @@ async fn close_and_expire(store: &Arc<dyn Store>, late_order: &OrderTerms) {
     assert_eq!(lots.len(), 2);
     let expire = lots.iter().map(|lot| Operation::from(Act::ExpireLot { lot: *lot })).collect();
     let expired = write_fresh(store, expire, far).await;
-    assert_eq!(expired.rows.lots_left.len(), 2);
+    assert_eq!(expired.rows.lots_changed.len(), 2);
     assert_eq!(store.lots_to_expire(far, 10).await.expect("reads"), vec![]);
     for owner in [account(1), account(2)] {
         assert_eq!(store.lots(&owner).await.expect("reads"), vec![]);
@@ -353,20 +346,12 @@ pub async fn what_a_batch_learned_of_calldata_is_kept(store: &Arc<dyn Store>) {
     let known =
         Transfer { reference: Some(Some(reference(7))), ..paid(3, usdt(), U256::from(5), at, 2) };
     recorded(store, &[unread, unread_none, known]).await;
-    let learned = |transfer: &Transfer, reference| match settle_alone(transfer, 0).act {
-        Act::Settle { transfer, generation, judged_in, decision, value, .. } => {
-            Operation::from(Act::Settle {
-                transfer,
-                generation,
-                judged_in,
-                reference,
-                decision,
-                value,
-            })
+    let learned = |transfer: &Transfer, told| {
+        let mut operation = settle_alone(transfer, 0);
+        if let Act::Settle { reference, .. } = &mut operation.act {
+            *reference = told;
         }
-        act @ (Act::Reverse { .. } | Act::CloseOrder { .. } | Act::ExpireLot { .. }) => {
-            Operation::from(act)
-        }
+        operation
     };
     let operations = vec![
         learned(&unread, Some(reference(6))),

@@ -118,6 +118,12 @@ macro_rules! store_contract {
                 one_broken_fence_refuses_its_batch
                 taking_over_waits_for_what_is_under_way
             }
+            cases {
+                a_case_is_opened_and_resolved_once
+                of_one_subject_one_case_is_open
+                of_many_openings_one_case_is_made
+                cases_are_paged_newest_first
+            }
             history {
                 a_history_reads_as_in_the_fake
                 another_history_reads_as_in_the_fake

@@ -2,6 +2,7 @@
 
 pub mod batches;
 pub mod books;
+pub mod cases;
 pub mod follow;
 pub mod history;
 pub mod laws;

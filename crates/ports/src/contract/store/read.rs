@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use inspay_ledger::{BookAccount, Entry, EntryKind};
+use inspay_ledger::{BookAccount, Entry, EntryKind, Posting, Side};
 use inspay_primitives::{
     AccountId, Address, AssetId, Credits, Direction, OrderTerms, Transfer, TransferId, TransferKey,
     U256,
@@ -202,17 +202,27 @@ pub async fn history_is_paged_newest_first(store: &Arc<dyn Store>) {
 
 /// What an entry says of an account.
 fn line(entry: &Entry, account: &AccountId) -> Option<HistoryLine> {
-    let own = BookAccount::Account(account.clone());
-    let posting = entry.postings.iter().find(|posting| posting.account == own)?;
+    let mine = |posting: &&Posting| posting.account.owner() == Some(account);
+    entry.postings.iter().find(mine)?;
+    let added = |own: BookAccount, side: Side| {
+        let lines = entry.postings.iter().filter(|posting| posting.account == own);
+        let sum = lines.fold(0, |sum, posting| {
+            let micros = i64::try_from(posting.quantity).expect("a number of credits");
+            sum + if posting.side == side { micros } else { -micros }
+        });
+        Credits::from_micros(sum)
+    };
     Some(HistoryLine {
         entry_seq: entry.seq,
         kind: entry.kind,
         event_at: entry.event_at,
         booked_at: entry.booked_at,
-        side: posting.side,
-        credits: Credits::from_u256_micros(posting.quantity).expect("a number of credits"),
+        left: added(BookAccount::Account(account.clone()), Side::Credit),
+        held: added(BookAccount::Held(account.clone()), Side::Credit),
+        owed: added(BookAccount::Owed(account.clone()), Side::Debit),
         order: entry.order,
         transfer: entry.transfer,
+        facts: entry.facts.clone(),
     })
 }
 
@@ -244,19 +254,7 @@ pub async fn balances_come_with_accounts_or_without(store: &Arc<dyn Store>) {
     assert_eq!(store.balances(true).await.expect("lists"), vec![]);
     let (first, second, _) = settled_in_turn(store).await;
     let owners = |balances: Vec<crate::SystemBalance>| -> BTreeSet<AccountId> {
-        let owner = |account| match account {
-            BookAccount::Account(owner) => Some(owner),
-            BookAccount::Treasury
-            | BookAccount::Clearing
-            | BookAccount::Suspense
-            | BookAccount::Rounding
-            | BookAccount::Discounts
-            | BookAccount::Withdrawn
-            | BookAccount::CreditsIssued(_)
-            | BookAccount::CreditsExpired
-            | BookAccount::CreditsReversed => None,
-        };
-        balances.into_iter().filter_map(|balance| owner(balance.account)).collect()
+        balances.iter().filter_map(|balance| balance.account.owner().cloned()).collect()
     };
     let with = store.balances(true).await.expect("lists");
     let without = store.balances(false).await.expect("lists");

@@ -279,6 +279,8 @@ impl State {
         loaded: &mut LedgerState,
     ) {
         let since = loaded.windows_since(touches);
+        let known = touches.granted.iter().filter(|account| self.accounts.contains_key(*account));
+        loaded.accounts.extend(known.cloned());
         for account in spenders {
             if let Some(profile) = self.profiles.get(account) {
                 loaded.profiles.insert(account.clone(), profile.clone());
@@ -438,6 +440,9 @@ impl State {
         }
         let windows = rows.windows.into_iter();
         self.windows.extend(windows.map(|(id, window)| ((id, window.span.start), window)));
+        for (account, at) in rows.accounts {
+            self.accounts.entry(account).or_insert(at);
+        }
         self.profiles.extend(rows.profiles);
         for settlement in rows.settlements {
             let key = (settlement.transfer, settlement.generation);

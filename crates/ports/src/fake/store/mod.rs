@@ -4,6 +4,7 @@
 //! snapshot is what a crash would leave on disk.
 
 mod books;
+mod cases;
 mod follow;
 mod laws;
 mod lease;

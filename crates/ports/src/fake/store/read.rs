@@ -194,7 +194,7 @@ fn add_to_totals(totals: &mut TransferTotals, row: &TransferRow) -> Result<(), S
 
 fn history_line(entry: &Entry, owner: &AccountId) -> Result<HistoryLine, StoreErrorKind> {
     let added = |account: BookAccount, side: Side| {
-        let lines = entry.postings.iter().filter(|posting| posting.account == account);
+        let mut lines = entry.postings.iter().filter(|posting| posting.account == account);
         lines.try_fold(Credits::ZERO, |sum, posting| {
             let credits = micros(posting.quantity)?.micros();
             let signed = if posting.side == side { credits } else { credits.saturating_neg() };

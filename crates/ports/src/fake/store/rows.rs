@@ -16,7 +16,9 @@ use inspay_primitives::{
 };
 use inspay_quoting::RateSample;
 
-use crate::{ApiKeyRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView};
+use crate::{
+    ApiKeyRecord, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView,
+};
 
 /// Where a log was seen, and which transfer it is. One log between two treasuries is two rows.
 pub(super) type ObservationKey = (ChainId, B256, u32, TransferId);
@@ -74,6 +76,9 @@ pub(super) struct State {
     pub(super) limits: BTreeMap<LimitId, (Limit, Option<Timestamp>)>,
     pub(super) windows: BTreeMap<(LimitId, Timestamp), WindowUse>,
     pub(super) profiles: BTreeMap<AccountId, Profile>,
+
+    /// Case number one comes first.
+    pub(super) cases: Vec<CaseRecord>,
 }
 
 #[derive(Clone, Debug)]
