@@ -43,6 +43,7 @@ pub(crate) struct LimitChanges {
     pub(crate) set: Option<Limit>,
     pub(crate) removed: Vec<LimitId>,
     pub(crate) profile: Option<(AccountId, Profile)>,
+    pub(crate) appears: Option<AccountId>,
 }
 
 /// What becomes of holds and spends. Entries get their numbers when they are posted.

@@ -173,6 +173,7 @@ pub(crate) fn set_profile(
     let told = known.filter(|known| known.balance_alerts == balance_alerts).and_then(|it| it.told);
     let profile = Profile { zone: zone.clone(), balance_alerts: balance_alerts.to_vec(), told };
     let mut draft = Draft::new(EntryKind::Hold, batch.now);
+    draft.limits.appears = Some(account.clone());
     draft.limits.profile = Some((account.clone(), profile));
     Ok(draft)
 }

@@ -5,12 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, Credits, HoldId, LimitId, LotId, OrderId, Timestamp, TransferId, U256, UsageId,
+    AccountId, CaseClosing, CaseKind, CaseOpening, Credits, HoldId, LimitId, LotId, OrderId, Timestamp, TransferId, U256, UsageId,
 };
 
 use crate::{
     AccountBalance, BatchRows, BookAccount, Bucket, Entry, Event, EventKind, EventSnapshot, Hold,
-    LedgerState, Limit, Lot, LotMove, LotParts, Operation, OperationRow, Outcome, OwedChange, Posting,
+    LedgerState, Limit, Lot, LotMove, LotParts, Operation, OperationRow, Outcome, Posting,
     Refusal, Resolution, Reversal, Settlement, Side, StoredOperation, TransferMark, Unit, Usage,
     UsageDay, UsageSums,
     draft::{Draft, LimitChanges, SpendChanges},
@@ -53,6 +53,8 @@ pub(crate) struct Batch<'a> {
     days: BTreeMap<UsageDay, UsageSums>,
     windows: BTreeSet<(LimitId, Timestamp)>,
     profiles: BTreeSet<AccountId>,
+    /// What accounts owed that began or ceased to owe within the batch.
+    owed_at_first: BTreeMap<AccountId, Credits>,
 }
 
 impl<'a> Batch<'a> {
@@ -93,6 +95,7 @@ impl<'a> Batch<'a> {
             days: BTreeMap::new(),
             windows: BTreeSet::new(),
             profiles: BTreeSet::new(),
+            owed_at_first: BTreeMap::new(),
         }
     }
 
@@ -376,10 +379,12 @@ impl<'a> Batch<'a> {
             self.state.limits.insert(limit.id, limit.clone());
             self.rows.limits.push(limit.clone());
         }
+        if let Some(account) = &changes.appears
+            && self.state.accounts.insert(account.clone())
+        {
+            self.rows.accounts.push((account.clone(), self.now));
+        }
         if let Some((account, profile)) = &changes.profile {
-            if self.state.accounts.insert(account.clone()) {
-                self.rows.accounts.push((account.clone(), self.now));
-            }
             self.state.profiles.insert(account.clone(), profile.clone());
             self.profiles.insert(account.clone());
         }
@@ -405,7 +410,7 @@ impl<'a> Batch<'a> {
                 (false, true) => EventKind::AccountWhole,
                 (true, true) | (false, false) => continue,
             };
-            self.rows.owed.push(OwedChange { account: account.clone(), owed, at: self.now });
+            self.owed_at_first.entry(account.clone()).or_insert(before);
             let mut draft = Draft::new(crate::EntryKind::Reverse, self.now);
             let snapshot = EventSnapshot { owed: Some(owed), ..EventSnapshot::default() };
             draft.tell(kind, Some(&account), snapshot);
@@ -454,8 +459,29 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Opens and resolves the cases of accounts that began or ceased to owe.
+    fn tell_cases(&mut self) {
+        for (account, at_first) in &self.owed_at_first {
+            let owed = self.state.owed_by(account);
+            let subject = account.to_string();
+            let kind = CaseKind::NegativeAccount;
+            if at_first.is_zero() {
+                let body_json = format!("{{\"account\":\"{account}\",\"owed\":\"{owed}\"}}");
+                let opening =
+                    CaseOpening { kind, subject: subject.clone(), opened_at: self.now, body_json };
+                self.rows.cases_opened.push(opening);
+            }
+            if owed.is_zero() {
+                let resolution = "what was owed came back".to_owned();
+                let closing = CaseClosing { kind, subject, resolved_at: self.now, resolution };
+                self.rows.cases_resolved.push(closing);
+            }
+        }
+    }
+
     /// What the whole batch writes.
-    pub(crate) fn into_rows(self) -> BatchRows {
+    pub(crate) fn into_rows(mut self) -> BatchRows {
+        self.tell_cases();
         let (mut rows, state) = (self.rows, self.state);
         if !rows.operations.is_empty() {
             rows.head = Some(state.head);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, Credits, Day, Fence, HoldId, Label, LimitId, LotId, Order, OrderId,
+    AccountId, AssetId, B256, CaseClosing, CaseOpening, Credits, Day, Fence, HoldId, Label, LimitId, LotId, Order, OrderId,
     OrderProgress, Reference, Timestamp, Transfer, TransferId, U256, Usd, UsageId, Zone,
 };
 
@@ -440,16 +440,6 @@ pub struct UsageSums {
 /// Which day of usage: account, day in its zone, feature, project.
 pub type UsageDay = (AccountId, Day, Label, Option<Label>);
 
-/// An account that began or ceased to owe credits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwedChange {
-    /// Whose.
-    pub account: AccountId,
-    /// What it owes now; zero where it is whole again.
-    pub owed: Credits,
-    /// When.
-    pub at: Timestamp,
-}
 
 /// What the ledger changes on a transfer's row.
 ///
@@ -512,8 +502,10 @@ pub struct BatchRows {
     pub accounts: Vec<(AccountId, Timestamp)>,
     /// Profiles as they stand at the end of the batch, at most one each.
     pub profiles: Vec<(AccountId, Profile)>,
-    /// Accounts that began or ceased to owe credits, in order.
-    pub owed: Vec<OwedChange>,
+    /// Cases of accounts that owe credits, at most one each; opened before any is resolved.
+    pub cases_opened: Vec<CaseOpening>,
+    /// Cases of accounts that owe nothing any more, at most one each.
+    pub cases_resolved: Vec<CaseClosing>,
 }
 
 impl BatchRows {

@@ -5,9 +5,9 @@
 use std::str::FromStr;
 
 use inspay_ledger::{
-    AccountBalance, BookAccount, Entry, EntryKind, Event, EventKind, Evidence, Head, IgnoreReason,
-    Lot, LotSource, OperationKey, Posting, Settlement, SettlementKind, Side, SuspenseReason,
-    TransferRecord, Unit,
+    AccountBalance, BookAccount, Bucket, Entry, EntryKind, Event, EventKind, Evidence, Head,
+    IgnoreReason, Lot, LotMove, LotParts, LotSource, OperationKey, Posting, Settlement,
+    SettlementKind, Side, SuspenseReason, TransferRecord, Unit,
 };
 use inspay_ports::StoreErrorKind;
 use inspay_primitives::{
@@ -20,7 +20,7 @@ use sqlx::{Decode, Postgres, Row as _, Type, postgres::PgRow, types::Uuid};
 /// What reading a row may come to.
 pub(crate) type Read<T> = Result<T, StoreErrorKind>;
 
-fn corrupt(column: &str, why: impl std::fmt::Display) -> StoreErrorKind {
+pub(crate) fn corrupt(column: &str, why: impl std::fmt::Display) -> StoreErrorKind {
     StoreErrorKind::Corrupt(format!("{column}: {why}"))
 }
 
@@ -62,7 +62,11 @@ impl<'r> Fields<'r> {
         parse(text).ok_or_else(|| corrupt(column, format!("not understood: {text:?}")))
     }
 
-    fn optional_text<T>(self, column: &str, parse: impl Fn(&str) -> Option<T>) -> Read<Option<T>> {
+    pub(crate) fn optional_text<T>(
+        self,
+        column: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Read<Option<T>> {
         let text: Option<&str> = self.get(column)?;
         text.map(|text| {
             parse(text).ok_or_else(|| corrupt(column, format!("not understood: {text:?}")))
@@ -70,7 +74,7 @@ impl<'r> Fields<'r> {
         .transpose()
     }
 
-    fn parsed<T: FromStr>(self, column: &str) -> Read<T> {
+    pub(crate) fn parsed<T: FromStr>(self, column: &str) -> Read<T> {
         self.text(column, |text| text.parse().ok())
     }
 
@@ -187,7 +191,8 @@ pub(crate) use order_columns;
 macro_rules! lot_columns {
     () => {
         "l.entry_seq, l.lot_index, l.account, l.source, l.order_id, l.transfer_id, l.granted, \
-         l.credits_left, l.granted_at, l.expires_at, l.paid::text AS paid"
+         l.credits_left, l.granted_at, l.expires_at, l.paid::text AS paid, l.campaign, l.scope, l.priority, \
+         l.held, l.spent, l.expired, l.taken, l.revoked, l.warned"
     };
 }
 pub(crate) use lot_columns;
@@ -288,13 +293,24 @@ pub(crate) fn lot(row: &PgRow) -> Read<Lot> {
         id: LotId { entry_seq: fields.get("entry_seq")?, index: fields.get("lot_index")? },
         account: fields.account("account")?,
         source: fields.text("source", LotSource::parse)?,
+        campaign: fields.optional_parsed("campaign")?,
+        scope: fields.optional_parsed("scope")?,
+        priority: fields.narrow("priority")?,
         order: fields.optional_order("order_id")?,
         transfer: fields.optional_transfer_id("transfer_id")?,
         granted: fields.credits("granted")?,
-        left: fields.credits("credits_left")?,
         granted_at: fields.time("granted_at")?,
         expires_at: fields.time("expires_at")?,
         paid: fields.optional_usd("paid")?,
+        parts: LotParts {
+            left: fields.credits("credits_left")?,
+            held: fields.credits("held")?,
+            spent: fields.credits("spent")?,
+            expired: fields.credits("expired")?,
+            taken: fields.credits("taken")?,
+            revoked: fields.get("revoked")?,
+            warned: fields.get("warned")?,
+        },
     })
 }
 
@@ -335,6 +351,9 @@ pub(crate) fn entry(row: &PgRow) -> Read<Entry> {
         reverses: fields.get("reverses")?,
         postings: Vec::new(),
         lots: Vec::new(),
+        moves: Vec::new(),
+        facts: fields.get("facts")?,
+        version: fields.get("version")?,
         previous_hash: fields.hash("previous_hash")?,
         hash: fields.hash("hash")?,
     })
@@ -350,6 +369,19 @@ pub(crate) fn posting(row: &PgRow) -> Read<Posting> {
         side: fields.side("side")?,
         quantity: fields.units("quantity")?,
     })
+}
+
+/// Reads a row of `lot_move`, with its entry.
+pub(crate) fn lot_move(row: &PgRow) -> Read<(i64, LotMove)> {
+    let fields = Fields(row);
+    let lot = LotId { entry_seq: fields.get("lot_entry_seq")?, index: fields.get("lot_index")? };
+    let part = LotMove {
+        lot,
+        from: fields.text("from_bucket", Bucket::parse)?,
+        to: fields.text("to_bucket", Bucket::parse)?,
+        credits: fields.credits("credits")?,
+    };
+    Ok((fields.get("entry_seq")?, part))
 }
 
 /// Reads a row of `event` with its snapshot cast to text.

@@ -3,7 +3,7 @@
 //! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people, as one text in the column `broken`.
 
 /// Every law with its query.
-pub(crate) const LAWS: [(&str, &str); 13] = [
+pub(crate) const LAWS: [(&str, &str); 16] = [
     ("entry_balances", ENTRY_BALANCES),
     ("balances_equal_postings", BALANCES_EQUAL_POSTINGS),
     ("entries_chained", ENTRIES_CHAINED),
@@ -12,8 +12,11 @@ pub(crate) const LAWS: [(&str, &str); 13] = [
     ("settled_flag", SETTLED_FLAG),
     ("settlement_posted", SETTLEMENT_POSTED),
     ("treasury_equals_settled", TREASURY_EQUALS_SETTLED),
-    ("lots_in_range", LOTS_IN_RANGE),
+    ("lots_moved", LOTS_MOVED),
     ("lots_equal_balance", LOTS_EQUAL_BALANCE),
+    ("holds_end_once", HOLDS_END_ONCE),
+    ("usage_adds_up", USAGE_ADDS_UP),
+    ("windows_add_up", WINDOWS_ADD_UP),
     ("events_gapless", EVENTS_GAPLESS),
     ("observations_agree", OBSERVATIONS_AGREE),
     ("order_progress", ORDER_PROGRESS),
@@ -105,24 +108,76 @@ const TREASURY_EQUALS_SETTLED: &str = "SELECT FORMAT('%s: the books say %s, sett
          GROUP BY t.chain_id, t.token) AS s ON s.unit = b.unit \
      WHERE COALESCE(b.held, 0) <> COALESCE(s.held, 0) LIMIT 100";
 
-/// A lot holds between nothing and what was granted, and an entry granted it.
-const LOTS_IN_RANGE: &str = "SELECT FORMAT('lot %s/%s has %s of %s', l.entry_seq, l.lot_index, \
-         l.credits_left, l.granted) AS broken \
-     FROM lot l WHERE l.credits_left < 0 OR l.credits_left > l.granted \
-         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) LIMIT 100";
+/// A lot's parts are what was granted and what entries moved, and an entry granted it.
+const LOTS_MOVED: &str = "SELECT FORMAT('lot %s/%s: %s left, %s held, %s spent, %s expired, %s taken of %s', \
+         l.entry_seq, l.lot_index, l.credits_left, l.held, l.spent, l.expired, l.taken, l.granted) AS broken \
+     FROM lot l LEFT JOIN (SELECT lot_entry_seq, lot_index, \
+         SUM(CASE 'left' WHEN to_bucket THEN credits WHEN from_bucket THEN -credits ELSE 0 END) AS to_left, \
+         SUM(CASE 'held' WHEN to_bucket THEN credits WHEN from_bucket THEN -credits ELSE 0 END) AS to_held, \
+         SUM(CASE 'spent' WHEN to_bucket THEN credits WHEN from_bucket THEN -credits ELSE 0 END) AS to_spent, \
+         SUM(CASE 'expired' WHEN to_bucket THEN credits WHEN from_bucket THEN -credits ELSE 0 END) AS to_expired, \
+         SUM(CASE 'taken' WHEN to_bucket THEN credits WHEN from_bucket THEN -credits ELSE 0 END) AS to_taken \
+         FROM lot_move GROUP BY lot_entry_seq, lot_index) AS m \
+         ON m.lot_entry_seq = l.entry_seq AND m.lot_index = l.lot_index \
+     WHERE l.credits_left <> l.granted + COALESCE(m.to_left, 0) OR l.held <> COALESCE(m.to_held, 0) \
+         OR l.spent <> COALESCE(m.to_spent, 0) OR l.expired <> COALESCE(m.to_expired, 0) \
+         OR l.taken <> COALESCE(m.to_taken, 0) \
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) \
+     UNION ALL SELECT FORMAT('entry %s moves lot %s/%s, and one of them is not there', \
+         m.entry_seq, m.lot_entry_seq, m.lot_index) \
+     FROM lot_move m WHERE NOT EXISTS (\
+             SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index) \
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = m.entry_seq) LIMIT 100";
 
-/// What an account's lots have left adds up to its credits; more is left only where a reversal took back credits
-/// whose lots held them no longer.
+/// What an account's lots have left adds up to its credits, and what they have in holds to its held credits.
 const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \
-         COALESCE(b.account, l.account), COALESCE(b.posted, 0), COALESCE(l.credits_left, 0)) AS broken \
-     FROM (SELECT number, account, credits - debits AS posted FROM book_account \
-         WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;') AS b \
-     FULL JOIN (SELECT 'account:' || account AS account, SUM(credits_left) AS credits_left \
-         FROM lot GROUP BY lot.account) AS l ON l.account = b.account \
-     WHERE COALESCE(b.posted, 0) > COALESCE(l.credits_left, 0) \
-         OR (COALESCE(b.posted, 0) < COALESCE(l.credits_left, 0) AND NOT EXISTS (\
-             SELECT 1 FROM posting p JOIN entry e ON e.seq = p.entry_seq \
-             WHERE p.account_number = b.number AND p.listed AND p.side = 'debit' AND e.kind = 'reverse')) LIMIT 100";
+         COALESCE(b.account, l.account), COALESCE(b.posted, 0), COALESCE(l.credits, 0)) AS broken \
+     FROM (SELECT account, credits - debits AS posted FROM book_account WHERE unit = 'credits' \
+         AND (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;')) AS b \
+     FULL JOIN (SELECT 'account:' || account AS account, SUM(credits_left) AS credits FROM lot GROUP BY lot.account \
+         UNION ALL SELECT 'held:' || account, SUM(held) FROM lot GROUP BY lot.account) AS l ON l.account = b.account \
+     WHERE COALESCE(b.posted, 0) <> COALESCE(l.credits, 0) LIMIT 100";
+
+/// What is held is what open holds have; an ended hold has one end; a hold has the slices that its entry moved.
+const HOLDS_END_ONCE: &str = "SELECT FORMAT('%s: posted %s, open holds %s', \
+         COALESCE(b.account, h.account), COALESCE(b.posted, 0), COALESCE(h.credits, 0)) AS broken \
+     FROM (SELECT account, credits - debits AS posted FROM book_account \
+         WHERE unit = 'credits' AND account >= 'held:' AND account < 'held;') AS b \
+     FULL JOIN (SELECT 'held:' || account AS account, SUM(credits) AS credits \
+         FROM hold WHERE is_open GROUP BY hold.account) AS h ON h.account = b.account \
+     WHERE COALESCE(b.posted, 0) <> COALESCE(h.credits, 0) \
+     UNION ALL SELECT FORMAT('hold %s is open: %s, ended: %s, by entry %s', h.id, h.is_open, r.kind, r.entry_seq) \
+     FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
+     WHERE h.is_open <> (r.hold_id IS NULL) OR r.captured > h.credits \
+         OR h.credits <> (SELECT COALESCE(SUM(m.credits), 0) FROM lot_move m \
+             WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') \
+     UNION ALL SELECT FORMAT('the end of hold %s is of no hold', r.hold_id) \
+     FROM hold_resolution r WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id) LIMIT 100";
+
+/// A spend is what its entry moved; days of usage add up to the spends.
+const USAGE_ADDS_UP: &str = "SELECT FORMAT('spend %s of %s moved something else', u.entry_seq, u.credits) AS broken \
+     FROM usage u WHERE u.credits <> (SELECT COALESCE(SUM(m.credits), 0) FROM lot_move m \
+         WHERE m.entry_seq = u.entry_seq AND m.to_bucket = 'spent') \
+     UNION ALL SELECT FORMAT('the days of %s have %s of %s: %s, spends %s', \
+         account, feature, project, SUM(by_day), SUM(by_spend)) \
+     FROM (SELECT account, feature, project, spent - refunded AS by_day, 0 AS by_spend FROM usage_day \
+         UNION ALL SELECT account, feature, COALESCE(project, ''), 0, credits - refunded FROM usage) AS sums \
+     GROUP BY account, feature, project HAVING SUM(by_day) <> SUM(by_spend) LIMIT 100";
+
+/// A window of a limit in force has what was held and spent in it.
+const WINDOWS_ADD_UP: &str = "SELECT FORMAT('limit %s has %s held and %s spent from %s on, there are %s and %s', \
+         id, w_held, w_spent, starts_at, held, spent) AS broken FROM (\
+     SELECT l.id, w.starts_at, w.held AS w_held, w.spent AS w_spent, \
+         (SELECT COALESCE(SUM(h.credits), 0) FROM hold h WHERE h.account = l.account AND h.is_open \
+             AND h.made_at >= w.starts_at AND h.made_at < w.ends_at AND CASE l.scope \
+             WHEN 'feature' THEN h.feature = l.scope_name WHEN 'project' THEN h.project = l.scope_name \
+             WHEN 'session' THEN h.session = l.scope_name ELSE TRUE END) AS held, \
+         (SELECT COALESCE(SUM(u.credits - u.refunded), 0) FROM usage u WHERE u.account = l.account \
+             AND u.counted_at >= w.starts_at AND u.counted_at < w.ends_at AND CASE l.scope \
+             WHEN 'feature' THEN u.feature = l.scope_name WHEN 'project' THEN u.project = l.scope_name \
+             WHEN 'session' THEN u.session = l.scope_name ELSE TRUE END) AS spent \
+     FROM usage_limit l JOIN limit_window w ON w.limit_id = l.id WHERE l.removed_at IS NULL) AS windows \
+     WHERE w_held <> held OR w_spent <> spent LIMIT 100";
 
 /// Events are numbered from one without gaps up to the head.
 const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, before_seq) AS broken FROM (\

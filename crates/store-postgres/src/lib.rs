@@ -24,6 +24,7 @@ mod sale;
 mod schema;
 mod scratch;
 mod session;
+mod spending;
 mod store;
 mod write;
 

@@ -12,12 +12,14 @@ use sqlx::types::Uuid;
 
 use crate::{
     codec::{
-        self, Fields, all, lot_columns, order_columns, transfer_columns, transfer_with_settlement,
+        self, Fields, all, corrupt, lot_columns, order_columns, transfer_columns,
+        transfer_with_settlement,
     },
     columns::chain,
     error::wrong,
     lease::now_micros,
     session::Session,
+    spending,
 };
 
 /// The head, and whether each fence holds, in the order given. A holding that is looked at cannot be taken over or lose
@@ -34,7 +36,7 @@ const LOCK_HEAD: &str = concat!(
 );
 
 const OPERATIONS: &str =
-    "SELECT key, fingerprint, entry_seq FROM operation WHERE key = ANY($1::text[])";
+    "SELECT key, fingerprint, entry_seq, refusal FROM operation WHERE key = ANY($1::text[])";
 
 const TRANSFERS: &str = concat!(
     "SELECT ",
@@ -110,8 +112,10 @@ pub(crate) async fn load(
     load_operations(session, touches, &mut state).await?;
     load_transfers(session, touches, &mut state).await?;
     load_orders(session, touches, &mut state).await?;
+    spending::load_named(session, touches, &mut state).await?;
     load_lots(session, touches, &mut state).await?;
-    load_balances(session, &mut state).await?;
+    spending::load(session, touches, &mut state).await?;
+    load_balances(session, touches, &mut state).await?;
     Ok(state)
 }
 
@@ -131,6 +135,11 @@ async fn load_operations(
         let stored = StoredOperation {
             fingerprint: fields.hash("fingerprint")?,
             entry_seq: fields.get("entry_seq")?,
+            refusal: fields
+                .get::<Option<&str>>("refusal")?
+                .map(serde_json::from_str)
+                .transpose()
+                .map_err(|error| corrupt("refusal", error))?,
         };
         Ok((OperationKey::new(fields.get::<&str>("key")?), stored))
     });
@@ -196,9 +205,13 @@ async fn load_lots(
     Ok(())
 }
 
-async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result<(), StoreError> {
+async fn load_balances(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
-    let touched = state.accounts_touched();
+    let touched = state.accounts_touched(touches);
     let accounts: Vec<String> = touched.iter().map(|(account, _)| account.to_string()).collect();
     let units: Vec<String> = touched.iter().map(|(_, unit)| unit.to_string()).collect();
     let query = sqlx::query(BALANCES).bind(accounts).bind(units);

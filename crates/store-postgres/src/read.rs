@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use inspay_ledger::{Entry, Event, Lot};
+use inspay_ledger::{Entry, Event, Lot, LotParts};
 use inspay_ports::{
     AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
     SystemBalance, TransferFilter, TransferTotals, TransferView,
@@ -100,25 +100,48 @@ const LOTS: &str = concat!(
      ORDER BY l.expires_at, l.entry_seq, l.lot_index",
 );
 
-const ACCOUNT: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
-     FROM account a LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
-         WHERE account = 'account:' || a.id AND unit = 'credits' OFFSET 0) AS b ON TRUE \
-     WHERE a.id = $1";
+/// An account with what its lots have left, less what it owes, and what holds have set aside.
+macro_rules! select_accounts {
+    () => {
+        "SELECT a.id, a.created_at, \
+             (COALESCE(b.credits - b.debits, 0) + COALESCE(o.credits - o.debits, 0))::bigint AS posted, \
+             COALESCE(h.credits - h.debits, 0)::bigint AS held \
+         FROM account a LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
+             WHERE account = 'account:' || a.id AND unit = 'credits' OFFSET 0) AS b ON TRUE \
+         LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
+             WHERE account = 'held:' || a.id AND unit = 'credits' OFFSET 0) AS h ON TRUE \
+         LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
+             WHERE account = 'owed:' || a.id AND unit = 'credits' OFFSET 0) AS o ON TRUE "
+    };
+}
 
-const ACCOUNTS: &str = "SELECT a.id, a.created_at, COALESCE(b.credits - b.debits, 0)::bigint AS posted \
-     FROM account a LEFT JOIN LATERAL (SELECT debits, credits FROM book_account \
-         WHERE account = 'account:' || a.id AND unit = 'credits' OFFSET 0) AS b ON TRUE \
-     WHERE a.id > $1 ORDER BY a.id LIMIT $2";
+const ACCOUNT: &str = concat!(select_accounts!(), "WHERE a.id = $1");
 
-/// Whole entries only: a page that ends inside one would lose its other lines.
-const HISTORY: &str = "SELECT e.seq, e.kind, e.event_at, e.booked_at, p.side, p.quantity::bigint AS credits, \
-         e.order_id, e.transfer_id \
-     FROM (SELECT entry_seq, line, side, quantity FROM posting \
-         WHERE listed AND entry_seq < $2 AND account_number = (\
-             SELECT number FROM book_account WHERE account = $1 AND unit = 'credits') \
-         ORDER BY entry_seq DESC FETCH FIRST $3 ROWS WITH TIES) AS p \
-     CROSS JOIN LATERAL (SELECT * FROM entry WHERE seq = p.entry_seq OFFSET 0) AS e \
-     ORDER BY e.seq DESC, p.line";
+const ACCOUNTS: &str = concat!(select_accounts!(), "WHERE a.id > $1 ORDER BY a.id LIMIT $2");
+
+/// What entries did to an account: the newest of each of its three books, and of those together the newest.
+const HISTORY: &str = "WITH own AS MATERIALIZED (\
+         SELECT number, split_part(account, ':', 1) AS book FROM book_account \
+         WHERE account = ANY(ARRAY['account:' || $1, 'held:' || $1, 'owed:' || $1]) AND unit = 'credits'), \
+     page AS MATERIALIZED (\
+         SELECT DISTINCT newest.entry_seq FROM own CROSS JOIN LATERAL (\
+             SELECT entry_seq FROM posting WHERE listed AND account_number = own.number AND entry_seq < $2 \
+             ORDER BY entry_seq DESC LIMIT $3) AS newest \
+         ORDER BY newest.entry_seq DESC LIMIT $3) \
+     SELECT e.seq, e.kind, e.event_at, e.booked_at, e.order_id, e.transfer_id, e.facts, \
+         COALESCE(did.left_credits, 0)::bigint AS left_credits, COALESCE(did.held, 0)::bigint AS held, \
+         COALESCE(did.owed, 0)::bigint AS owed \
+     FROM page CROSS JOIN LATERAL (SELECT * FROM entry WHERE seq = page.entry_seq OFFSET 0) AS e \
+     CROSS JOIN LATERAL (\
+         SELECT SUM(CASE p.side WHEN 'credit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'account') AS left_credits, \
+             SUM(CASE p.side WHEN 'credit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'held') AS held, \
+             SUM(CASE p.side WHEN 'debit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'owed') AS owed \
+         FROM (SELECT * FROM posting WHERE entry_seq = page.entry_seq OFFSET 0) AS p \
+         JOIN own ON own.number = p.account_number) AS did \
+     ORDER BY e.seq DESC";
 
 const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, \
      snapshot::text AS snapshot FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
@@ -127,7 +150,7 @@ const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_i
      snapshot::text AS snapshot FROM event WHERE account = $3 AND seq > $1 ORDER BY seq LIMIT $2";
 
 const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
-     previous_hash, hash FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
+     previous_hash, hash, version, facts FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
 
 const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, \
          p.quantity::text AS quantity \
@@ -141,9 +164,14 @@ const LOTS_OF_ENTRIES: &str = concat!(
     " FROM lot l WHERE l.entry_seq BETWEEN $1 AND $2 ORDER BY l.entry_seq, l.lot_index",
 );
 
-/// `account;` is the text right after all that begin with `account:`.
+const MOVES: &str = "SELECT m.entry_seq, m.lot_entry_seq, m.lot_index, m.from_bucket, m.to_bucket, m.credits \
+     FROM lot_move m WHERE m.entry_seq BETWEEN $1 AND $2 ORDER BY m.entry_seq, m.line";
+
+/// `account;` is the text right after all that begin with `account:`, and so on.
 const BALANCES: &str = "SELECT number, account, unit, debits::text AS debits, credits::text AS credits \
-     FROM book_account WHERE $1 OR account < 'account:' OR account >= 'account;' ORDER BY account, unit";
+     FROM book_account \
+     WHERE $1 OR NOT (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;' \
+         OR account >= 'owed:' AND account < 'owed;') ORDER BY account, unit";
 
 const TOTALS: &str = "SELECT \
      COALESCE(SUM(base_units) FILTER (WHERE direction = 'in'), 0)::text AS in_base_units, \
@@ -205,7 +233,7 @@ impl ReadStore for PostgresStore {
     ) -> Result<Vec<HistoryLine>, StoreError> {
         let single = self.paged("read a history");
         let query = sqlx::query(HISTORY)
-            .bind(format!("account:{account}"))
+            .bind(account.as_str())
             .bind(page.after.unwrap_or(i64::MAX))
             .bind(i64::from(page.limit));
         all(&single.rows(query).await?, history_line).map_err(wrong(single.act))
@@ -237,10 +265,11 @@ impl ReadStore for PostgresStore {
             return Ok(entries);
         };
         let (first, last) = (first.seq, last.seq);
-        // Entries, postings and grants never change, so three statements read one state.
+        // Entries, postings and grants never change, so four statements read one state.
         let postings = single.rows(sqlx::query(POSTINGS).bind(first).bind(last)).await?;
         let lots = single.rows(sqlx::query(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
-        fill(&mut entries, &postings, &lots).map_err(&wrong)?;
+        let moves = single.rows(sqlx::query(MOVES).bind(first).bind(last)).await?;
+        fill(&mut entries, &postings, &lots, &moves).map_err(&wrong)?;
         Ok(entries)
     }
 
@@ -339,6 +368,7 @@ fn summary(row: &PgRow) -> Read<AccountSummary> {
         account: fields.account("id")?,
         created_at: fields.time("created_at")?,
         posted: fields.credits("posted")?,
+        held: fields.credits("held")?,
     })
 }
 
@@ -349,10 +379,12 @@ fn history_line(row: &PgRow) -> Read<HistoryLine> {
         kind: fields.entry_kind("kind")?,
         event_at: fields.time("event_at")?,
         booked_at: fields.time("booked_at")?,
-        side: fields.side("side")?,
-        credits: fields.credits("credits")?,
+        left: fields.credits("left_credits")?,
+        held: fields.credits("held")?,
+        owed: fields.credits("owed")?,
         order: fields.optional_order("order_id")?,
         transfer: fields.optional_transfer_id("transfer_id")?,
+        facts: fields.get("facts")?,
     })
 }
 
@@ -368,7 +400,7 @@ fn totals(fields: Fields<'_>) -> Read<TransferTotals> {
 }
 
 /// Puts postings, and lots as they were granted, into their entries.
-fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow]) -> Read<()> {
+fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow], moves: &[PgRow]) -> Read<()> {
     let mut places: HashMap<i64, &mut Entry> =
         entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
     let nowhere =
@@ -382,7 +414,11 @@ fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow]) -> Read<()> {
         let lot = codec::lot(row)?;
         let seq = lot.id.entry_seq;
         let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
-        entry.lots.push(Lot { left: lot.granted, ..lot });
+        entry.lots.push(Lot { parts: LotParts::of_new(lot.granted), ..lot });
+    }
+    for row in moves {
+        let (seq, part) = codec::lot_move(row)?;
+        places.get_mut(&seq).ok_or_else(|| nowhere(seq))?.moves.push(part);
     }
     Ok(())
 }

@@ -3,15 +3,18 @@
 //!
 //! Never reads back what it writes: sums, hashes and numbers were made by the ledger.
 
-use inspay_ledger::{BatchRows, BookAccount, Entry, Event, Head};
+use inspay_ledger::{BatchRows, Entry, Event, Head, OperationRow};
 use inspay_ports::{StoreError, StoreErrorKind};
+use inspay_primitives::Label;
 use sqlx::types::Uuid;
 
 use crate::{
+    cases,
     columns::units,
     copy::{Copy, Rows},
     error::wrong,
     session::{Session, Statement},
+    spending,
 };
 
 /// Accounts, entries, postings, lots, operations, events.
@@ -23,21 +26,21 @@ const WRITE_JOURNAL: &str = "WITH sums AS (\
          ON CONFLICT (number) DO UPDATE SET debits = EXCLUDED.debits, credits = EXCLUDED.credits), \
      entries AS (\
          INSERT INTO entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
-             previous_hash, hash) \
+             previous_hash, hash, version, facts) \
          SELECT * FROM UNNEST($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], \
-             $11::bytea[], $12::uuid[], $13::bigint[], $14::bytea[], $15::bytea[])), \
+             $11::bytea[], $12::uuid[], $13::bigint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::text[])), \
      postings AS (\
          INSERT INTO posting (entry_seq, line, account_number, side, quantity, listed) \
          SELECT entry_seq, line, account_number, side, quantity::numeric, listed \
-         FROM UNNEST($16::bigint[], $17::smallint[], $18::bigint[], $19::text[], $20::text[], $21::boolean[]) \
+         FROM UNNEST($18::bigint[], $19::smallint[], $20::bigint[], $21::text[], $22::text[], $23::boolean[]) \
          AS row(entry_seq, line, account_number, side, quantity, listed)), \
      operations AS (\
-         INSERT INTO operation (key, fingerprint, entry_seq, done_at) \
-         SELECT * FROM UNNEST($22::text[], $23::bytea[], $24::bigint[], $25::bigint[])) \
+         INSERT INTO operation (key, fingerprint, entry_seq, done_at, refusal) \
+         SELECT * FROM UNNEST($24::text[], $25::bytea[], $26::bigint[], $27::bigint[], $28::text[])) \
      INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
      SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot::json \
-     FROM UNNEST($26::bigint[], $27::text[], $28::text[], $29::uuid[], $30::bytea[], $31::bigint[], \
-         $32::bigint[], $33::text[]) \
+     FROM UNNEST($29::bigint[], $30::text[], $31::text[], $32::uuid[], $33::bytea[], $34::bigint[], \
+         $35::bigint[], $36::text[]) \
      AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot)";
 
 /// Settlements, reversals, lots, and what changes on transfers, orders and the head. Whether an order's slot is held
@@ -56,41 +59,48 @@ const WRITE_MARKS: &str = "WITH settled AS (\
          SELECT * FROM UNNEST($15::bytea[], $16::bigint[], $17::bigint[], $18::bigint[])), \
      granted AS (\
          INSERT INTO lot (entry_seq, lot_index, account, source, order_id, transfer_id, granted, \
-             credits_left, granted_at, expires_at, paid) \
+             credits_left, granted_at, expires_at, paid, campaign, scope, priority, held, spent, expired, taken, \
+             revoked, warned) \
          SELECT entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
-             granted_at, expires_at, paid::numeric \
+             granted_at, expires_at, paid::numeric, campaign, scope, priority, held, spent, expired, taken, \
+             revoked, warned \
          FROM UNNEST($19::bigint[], $20::smallint[], $21::text[], $22::text[], $23::uuid[], $24::bytea[], \
-             $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[]) \
+             $25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[], $29::text[], $30::text[], $31::text[], $32::smallint[], $33::bigint[], $34::bigint[], \
+             $35::bigint[], $36::bigint[], $37::boolean[], $38::boolean[]) \
          AS row(entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
-             granted_at, expires_at, paid)), \
+             granted_at, expires_at, paid, campaign, scope, priority, held, spent, expired, taken, revoked, \
+             warned)), \
      taken AS (\
-         UPDATE lot l SET credits_left = row.credits_left \
-         FROM UNNEST($30::bigint[], $31::smallint[], $32::bigint[]) AS row(entry_seq, lot_index, credits_left) \
+         UPDATE lot l SET credits_left = row.credits_left, held = row.held, spent = row.spent, \
+             expired = row.expired, taken = row.taken, revoked = row.revoked, warned = row.warned \
+         FROM UNNEST($39::bigint[], $40::smallint[], $41::bigint[], $42::bigint[], $43::bigint[], $44::bigint[], \
+             $45::bigint[], $46::boolean[], $47::boolean[]) \
+         AS row(entry_seq, lot_index, credits_left, held, spent, expired, taken, revoked, warned) \
          WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index), \
      marked AS (\
          UPDATE transfer t SET generation = row.generation, \
              settled_block_hash = row.settled_block_hash, \
              reference_read = t.reference_read OR row.reference_read, \
              reference = CASE WHEN row.reference_read THEN row.reference ELSE t.reference END \
-         FROM UNNEST($33::bytea[], $34::bigint[], $35::bytea[], $36::boolean[], $37::bytea[]) \
+         FROM UNNEST($48::bytea[], $49::bigint[], $50::bytea[], $51::boolean[], $52::bytea[]) \
          AS row(id, generation, settled_block_hash, reference_read, reference) \
          WHERE t.id = row.id), \
      progressed AS (\
          UPDATE orders o SET state = row.state, received_base_units = row.received_base_units::numeric, \
              credited = row.credited, closed = row.closed \
-         FROM UNNEST($38::uuid[], $39::text[], $40::text[], $41::bigint[], $42::boolean[]) \
+         FROM UNNEST($53::uuid[], $54::text[], $55::text[], $56::bigint[], $57::boolean[]) \
          AS row(id, state, received_base_units, credited, closed) \
          WHERE o.id = row.id) \
-     UPDATE ledger_head SET entry_seq = $43, entry_hash = $44, event_seq = $45, account_number = $46, \
-         booked_at = $47 WHERE $43 IS NOT NULL";
+     UPDATE ledger_head SET entry_seq = $58, entry_hash = $59, event_seq = $60, account_number = $61, \
+         booked_at = $62 WHERE $58 IS NOT NULL";
 
 /// From so many entries on, the journal's rows are copied: below, the trips that this takes weigh more.
 const COPIED_FROM: usize = 500;
 
 const ENTRIES: Copy = Copy {
     statement: "COPY entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
-        previous_hash, hash) FROM STDIN WITH (FORMAT binary)",
-    columns: 10,
+        previous_hash, hash, version, facts) FROM STDIN WITH (FORMAT binary)",
+    columns: 12,
 };
 
 const POSTINGS: Copy = Copy {
@@ -100,8 +110,8 @@ const POSTINGS: Copy = Copy {
 };
 
 const OPERATIONS: Copy = Copy {
-    statement: "COPY operation (key, fingerprint, entry_seq, done_at) FROM STDIN WITH (FORMAT binary)",
-    columns: 4,
+    statement: "COPY operation (key, fingerprint, entry_seq, done_at, refusal) FROM STDIN WITH (FORMAT binary)",
+    columns: 5,
 };
 
 const EVENTS: Copy = Copy {
@@ -115,6 +125,7 @@ const ROW_BYTES: usize = 320;
 
 /// Writes the rows of one batch.
 pub(crate) async fn write(session: &mut Session, mut rows: BatchRows) -> Result<(), StoreError> {
+    spending::write(session, &rows).await?;
     if rows.entries.len() >= COPIED_FROM {
         copy_journal(session, &rows).await?;
         rows.entries.clear();
@@ -124,6 +135,8 @@ pub(crate) async fn write(session: &mut Session, mut rows: BatchRows) -> Result<
     let journal = journal(session.act, &rows)?;
     session.run(journal).await?;
     session.run(marks(&rows)).await?;
+    cases::open_cases(session, &rows.cases_opened).await?;
+    cases::resolve_cases(session, &rows.cases_resolved).await?;
     Ok(())
 }
 
@@ -134,12 +147,17 @@ async fn copy_journal(session: &mut Session, batch: &BatchRows) -> Result<(), St
     let postings = copied_postings(session.act, &batch.entries)?;
     session.copy(&POSTINGS, postings).await?;
     let mut rows = Rows::new(&OPERATIONS, batch.operations.len(), ROW_BYTES);
-    for operation in &batch.operations {
+    let refusals = refusals(session.act, &batch.operations)?;
+    for (operation, refusal) in batch.operations.iter().zip(&refusals) {
         rows.row()
             .text(operation.key.as_str())
             .bytes(operation.fingerprint.as_slice())
             .optional_bigint(operation.entry_seq)
             .bigint(operation.done_at.micros());
+        match refusal {
+            Some(refusal) => rows.text(refusal),
+            None => rows.null(),
+        };
     }
     session.copy(&OPERATIONS, rows).await?;
     let mut rows = Rows::new(&EVENTS, batch.events.len(), ROW_BYTES);
@@ -174,7 +192,9 @@ fn copied_entries(entries: &[Entry]) -> Rows {
             )
             .optional_bigint(entry.reverses)
             .bytes(entry.previous_hash.as_slice())
-            .bytes(entry.hash.as_slice());
+            .bytes(entry.hash.as_slice())
+            .smallint(entry.version)
+            .optional_bytes(entry.facts.as_deref().map(str::as_bytes));
     }
     rows
 }
@@ -190,13 +210,13 @@ fn copied_postings(act: &'static str, entries: &[Entry]) -> Result<Rows, StoreEr
                 .bigint(posting.account_number)
                 .text(posting.side.as_str())
                 .units(posting.quantity)
-                .boolean(matches!(posting.account, BookAccount::Account(_)));
+                .boolean(posting.account.owner().is_some());
         }
     }
     Ok(rows)
 }
 
-fn line(act: &'static str, entry: &Entry, index: usize) -> Result<i16, StoreError> {
+pub(crate) fn line(act: &'static str, entry: &Entry, index: usize) -> Result<i16, StoreError> {
     i16::try_from(index).map_err(|_| {
         let why = format!("entry {} has more lines than can be numbered", entry.seq);
         wrong(act)(StoreErrorKind::Refused(why))
@@ -220,8 +240,21 @@ fn journal(act: &'static str, rows: &BatchRows) -> Result<Statement<'static>, St
         .bind(operations.iter().map(|row| row.key.as_str()).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
-        .bind(operations.iter().map(|row| row.done_at.micros()).collect::<Vec<_>>());
+        .bind(operations.iter().map(|row| row.done_at.micros()).collect::<Vec<_>>())
+        .bind(refusals(act, operations)?);
     bind_events(act, statement, rows)
+}
+
+/// Why each operation was refused, where it was.
+fn refusals(
+    act: &'static str,
+    operations: &[OperationRow],
+) -> Result<Vec<Option<String>>, StoreError> {
+    operations
+        .iter()
+        .map(|row| row.refusal.map(|refusal| serde_json::to_string(&refusal)).transpose())
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(act)(StoreErrorKind::Refused(error.to_string())))
 }
 
 fn bind_balances(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
@@ -251,6 +284,8 @@ fn bind_entries(statement: Statement<'static>, entries: &[Entry]) -> Statement<'
         .bind(entries.iter().map(|entry| entry.reverses).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.previous_hash.as_slice()).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.hash.as_slice()).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.version).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.facts.as_deref()).collect::<Vec<_>>())
 }
 
 fn bind_postings(
@@ -272,7 +307,7 @@ fn bind_postings(
             accounts.push(posting.account_number);
             sides.push(posting.side.as_str());
             quantities.push(units(posting.quantity));
-            listed.push(matches!(posting.account, BookAccount::Account(_)));
+            listed.push(posting.account.owner().is_some());
         }
     }
     Ok(statement.bind(seqs).bind(lines).bind(accounts).bind(sides).bind(quantities).bind(listed))
@@ -352,7 +387,7 @@ fn bind_settlements(statement: Statement<'static>, rows: &BatchRows) -> Statemen
 fn bind_lots(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
     let lots = &rows.new_lots;
     let transfers = lots.iter().map(|lot| lot.transfer.as_ref().map(|id| id.digest().as_slice()));
-    let taken = &rows.lots_left;
+    let changed = &rows.lots_changed;
     statement
         .bind(lots.iter().map(|lot| lot.id.entry_seq).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.id.index).collect::<Vec<_>>())
@@ -361,13 +396,28 @@ fn bind_lots(statement: Statement<'static>, rows: &BatchRows) -> Statement<'stat
         .bind(lots.iter().map(|lot| lot.order.map(|id| id.uuid())).collect::<Vec<_>>())
         .bind(transfers.collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.granted.micros()).collect::<Vec<_>>())
-        .bind(lots.iter().map(|lot| lot.left.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.left.micros()).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.granted_at.micros()).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.expires_at.micros()).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.paid.map(|usd| usd.to_string())).collect::<Vec<_>>())
-        .bind(taken.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
-        .bind(taken.iter().map(|(id, _)| id.index).collect::<Vec<_>>())
-        .bind(taken.iter().map(|(_, left)| left.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.campaign.as_ref().map(Label::as_str)).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.scope.as_ref().map(Label::as_str)).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| i16::from(lot.priority)).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.held.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.spent.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.expired.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.taken.micros()).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.revoked).collect::<Vec<_>>())
+        .bind(lots.iter().map(|lot| lot.parts.warned).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(id, _)| id.index).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.left.micros()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.held.micros()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.spent.micros()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.expired.micros()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.taken.micros()).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.revoked).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, parts)| parts.warned).collect::<Vec<_>>())
 }
 
 fn bind_transfers(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {

@@ -5,9 +5,9 @@
 use std::str::FromStr;
 
 use inspay_ledger::{
-    AccountBalance, BookAccount, Entry, EntryKind, Event, EventKind, Evidence, Head, IgnoreReason,
-    Lot, LotSource, OperationKey, Posting, Settlement, SettlementKind, Side, SuspenseReason,
-    TransferRecord, Unit,
+    AccountBalance, BookAccount, Bucket, Entry, EntryKind, Event, EventKind, Evidence, Head,
+    IgnoreReason, Lot, LotMove, LotParts, LotSource, OperationKey, Posting, Settlement,
+    SettlementKind, Side, SuspenseReason, TransferRecord, Unit,
 };
 use inspay_ports::StoreErrorKind;
 use inspay_primitives::{
@@ -22,7 +22,7 @@ use crate::columns::parse_units;
 /// What reading a row may come to.
 pub(crate) type Read<T> = Result<T, StoreErrorKind>;
 
-fn corrupt(column: &str, why: impl std::fmt::Display) -> StoreErrorKind {
+pub(crate) fn corrupt(column: &str, why: impl std::fmt::Display) -> StoreErrorKind {
     StoreErrorKind::Corrupt(format!("{column}: {why}"))
 }
 
@@ -64,7 +64,11 @@ impl<'r> Fields<'r> {
         parse(text).ok_or_else(|| corrupt(column, format!("not understood: {text:?}")))
     }
 
-    fn optional_text<T>(self, column: &str, parse: impl Fn(&str) -> Option<T>) -> Read<Option<T>> {
+    pub(crate) fn optional_text<T>(
+        self,
+        column: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Read<Option<T>> {
         let text: Option<&str> = self.get(column)?;
         text.map(|text| {
             parse(text).ok_or_else(|| corrupt(column, format!("not understood: {text:?}")))
@@ -72,7 +76,7 @@ impl<'r> Fields<'r> {
         .transpose()
     }
 
-    fn parsed<T: FromStr>(self, column: &str) -> Read<T> {
+    pub(crate) fn parsed<T: FromStr>(self, column: &str) -> Read<T> {
         self.text(column, |text| text.parse().ok())
     }
 
@@ -115,6 +119,10 @@ impl<'r> Fields<'r> {
 
     pub(crate) fn uuid(self, column: &str) -> Read<Uuid> {
         self.bytes(column).map(Uuid::from_bytes)
+    }
+
+    pub(crate) fn optional_uuid(self, column: &str) -> Read<Option<Uuid>> {
+        Ok(self.optional_bytes(column)?.map(Uuid::from_bytes))
     }
 
     pub(crate) fn optional_order(self, column: &str) -> Read<Option<OrderId>> {
@@ -210,7 +218,8 @@ pub(crate) use order_columns;
 macro_rules! lot_columns {
     () => {
         "l.entry_seq, l.lot_index, l.account, l.source, l.order_id, l.transfer_id, l.granted, \
-         l.credits_left, l.granted_at, l.expires_at, l.paid"
+         l.credits_left, l.granted_at, l.expires_at, l.paid, l.campaign, l.scope, l.priority, l.held, \
+         l.spent, l.expired, l.taken, l.revoked, l.warned"
     };
 }
 pub(crate) use lot_columns;
@@ -324,13 +333,24 @@ pub(crate) fn lot(row: &SqliteRow) -> Read<Lot> {
         id: fields.lot_id()?,
         account: fields.account("account")?,
         source: fields.text("source", LotSource::parse)?,
+        campaign: fields.optional_parsed("campaign")?,
+        scope: fields.optional_parsed("scope")?,
+        priority: fields.narrow("priority")?,
         order: fields.optional_order("order_id")?,
         transfer: fields.optional_transfer_id("transfer_id")?,
         granted: fields.credits("granted")?,
-        left: fields.credits("credits_left")?,
         granted_at: fields.time("granted_at")?,
         expires_at: fields.time("expires_at")?,
         paid: fields.optional_usd("paid")?,
+        parts: LotParts {
+            left: fields.credits("credits_left")?,
+            held: fields.credits("held")?,
+            spent: fields.credits("spent")?,
+            expired: fields.credits("expired")?,
+            taken: fields.credits("taken")?,
+            revoked: fields.get("revoked")?,
+            warned: fields.get("warned")?,
+        },
     })
 }
 
@@ -371,6 +391,9 @@ pub(crate) fn entry(row: &SqliteRow) -> Read<Entry> {
         reverses: fields.get("reverses")?,
         postings: Vec::new(),
         lots: Vec::new(),
+        moves: Vec::new(),
+        facts: fields.get("facts")?,
+        version: fields.get("version")?,
         previous_hash: fields.hash("previous_hash")?,
         hash: fields.hash("hash")?,
     })
@@ -386,6 +409,19 @@ pub(crate) fn posting(row: &SqliteRow) -> Read<Posting> {
         side: fields.side("side")?,
         quantity: fields.units("quantity")?,
     })
+}
+
+/// Reads a row of `lot_move`, with its entry.
+pub(crate) fn lot_move(row: &SqliteRow) -> Read<(i64, LotMove)> {
+    let fields = Fields(row);
+    let lot = LotId { entry_seq: fields.get("lot_entry_seq")?, index: fields.get("lot_index")? };
+    let part = LotMove {
+        lot,
+        from: fields.text("from_bucket", Bucket::parse)?,
+        to: fields.text("to_bucket", Bucket::parse)?,
+        credits: fields.credits("credits")?,
+    };
+    Ok((fields.get("entry_seq")?, part))
 }
 
 /// Reads a row of `event`.

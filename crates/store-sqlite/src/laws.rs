@@ -28,7 +28,7 @@ enum Check {
 }
 
 /// Every law with how it is looked at.
-const LAWS: [(&str, &[Check]); 13] = [
+const LAWS: [(&str, &[Check]); 16] = [
     ("entry_balances", &[Check::Sums(ENTRY_SUMS), Check::Rows(ENTRIES_POSTED)]),
     ("balances_equal_postings", &[Check::Sums(BALANCE_SUMS)]),
     ("entries_chained", &[Check::Rows(ENTRIES_CHAINED)]),
@@ -37,8 +37,11 @@ const LAWS: [(&str, &[Check]); 13] = [
     ("settled_flag", &[Check::Rows(SETTLED_FLAG)]),
     ("settlement_posted", &[Check::Rows(SETTLEMENT_POSTED)]),
     ("treasury_equals_settled", &[Check::Sums(TREASURY_SUMS)]),
-    ("lots_in_range", &[Check::Rows(LOTS_IN_RANGE)]),
+    ("lots_moved", &[Check::Rows(LOTS_MOVED)]),
     ("lots_equal_balance", &[Check::Sums(LOT_SUMS)]),
+    ("holds_end_once", &[Check::Sums(HOLD_SUMS), Check::Rows(HOLDS_END_ONCE)]),
+    ("usage_adds_up", &[Check::Rows(USAGE_MOVED)]),
+    ("windows_add_up", &[Check::Rows(WINDOWS_ADD_UP)]),
     ("events_gapless", &[Check::Rows(EVENTS_GAPLESS)]),
     ("observations_agree", &[Check::Rows(OBSERVATIONS_AGREE)]),
     (
@@ -137,22 +140,79 @@ const TREASURY_SUMS: &str = "SELECT unit AS place, 'held' AS subject, 1 AS plus,
          SELECT 1 FROM reversal r WHERE r.transfer_id = s.transfer_id AND r.generation = s.generation) \
      ORDER BY place";
 
-/// A lot holds between nothing and what was granted, and an entry granted it.
-const LOTS_IN_RANGE: &str = "SELECT FORMAT('lot %s/%s has %s of %s', l.entry_seq, l.lot_index, \
-         l.credits_left, l.granted) AS broken \
-     FROM lot l WHERE l.credits_left < 0 OR l.credits_left > l.granted \
-         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq)";
+/// A lot's parts are what was granted and what entries moved, and an entry granted it.
+const LOTS_MOVED: &str = "SELECT FORMAT('lot %s/%s: %s left, %s held, %s spent, %s expired, %s taken of %s', \
+         l.entry_seq, l.lot_index, l.credits_left, l.held, l.spent, l.expired, l.taken, l.granted) AS broken \
+     FROM lot l LEFT JOIN (SELECT lot_entry_seq, lot_index, \
+         SUM(credits * ((to_bucket = 'left') - (from_bucket = 'left'))) AS to_left, \
+         SUM(credits * ((to_bucket = 'held') - (from_bucket = 'held'))) AS to_held, \
+         SUM(credits * ((to_bucket = 'spent') - (from_bucket = 'spent'))) AS to_spent, \
+         SUM(credits * ((to_bucket = 'expired') - (from_bucket = 'expired'))) AS to_expired, \
+         SUM(credits * ((to_bucket = 'taken') - (from_bucket = 'taken'))) AS to_taken \
+         FROM lot_move GROUP BY lot_entry_seq, lot_index) AS m \
+         ON m.lot_entry_seq = l.entry_seq AND m.lot_index = l.lot_index \
+     WHERE l.credits_left <> l.granted + COALESCE(m.to_left, 0) OR l.held <> COALESCE(m.to_held, 0) \
+         OR l.spent <> COALESCE(m.to_spent, 0) OR l.expired <> COALESCE(m.to_expired, 0) \
+         OR l.taken <> COALESCE(m.to_taken, 0) \
+         OR l.granted <> l.credits_left + l.held + l.spent + l.expired + l.taken \
+         OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) \
+     UNION ALL SELECT FORMAT('entry %s moves lot %s/%s, which is not there', m.entry_seq, m.lot_entry_seq, m.lot_index) \
+     FROM lot_move m WHERE NOT EXISTS (\
+         SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index) \
+     UNION ALL SELECT FORMAT('a lot is moved by entry %s, which is not there', m.entry_seq) \
+     FROM lot_move m WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = m.entry_seq)";
 
-/// What an account's lots have left adds up to its credits; more is left only where a reversal took back credits
-/// whose lots held them no longer.
-const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus, credits AS quantity, EXISTS (\
-         SELECT 1 FROM posting p JOIN entry e ON e.seq = p.entry_seq \
-         WHERE p.account_number = number AND p.listed = 1 AND p.side = 'debit' AND e.kind = 'reverse') AS excused \
-     FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
-     UNION ALL SELECT account, 'credits', 0, debits, 0 \
-     FROM book_account WHERE unit = 'credits' AND account >= 'account:' AND account < 'account;' \
-     UNION ALL SELECT 'account:' || account, 'credits', 0, CAST(MAX(credits_left, 0) AS TEXT), 0 FROM lot \
+/// What an account's lots have left adds up to its credits, and what they have in holds to its held credits.
+const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus, credits AS quantity, 0 AS excused \
+     FROM book_account WHERE unit = 'credits' \
+         AND (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;') \
+     UNION ALL SELECT account, 'credits', 0, debits, 0 FROM book_account WHERE unit = 'credits' \
+         AND (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;') \
+     UNION ALL SELECT 'account:' || account, 'credits', 0, CAST(credits_left AS TEXT), 0 FROM lot \
+     UNION ALL SELECT 'held:' || account, 'credits', 0, CAST(held AS TEXT), 0 FROM lot \
      ORDER BY place";
+
+/// What is held is what open holds have, and an ended hold has one end.
+const HOLD_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus, credits AS quantity, 0 AS excused \
+     FROM book_account WHERE unit = 'credits' AND account >= 'held:' AND account < 'held;' \
+     UNION ALL SELECT account, 'credits', 0, debits, 0 \
+     FROM book_account WHERE unit = 'credits' AND account >= 'held:' AND account < 'held;' \
+     UNION ALL SELECT 'held:' || account, 'credits', 0, CAST(credits AS TEXT), 0 FROM hold WHERE is_open = 1 \
+     ORDER BY place";
+
+const HOLDS_END_ONCE: &str = "SELECT FORMAT('hold %s is open: %s, ended: %s, by entry %s', \
+         lower(hex(h.id)), h.is_open, r.kind, r.entry_seq) AS broken \
+     FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
+     WHERE (h.is_open = 1) <> (r.hold_id IS NULL) OR r.captured > h.credits \
+         OR h.credits <> (SELECT COALESCE(SUM(m.credits), 0) FROM lot_move m \
+             WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') \
+     UNION ALL SELECT FORMAT('the end of hold %s is of no hold', lower(hex(r.hold_id))) \
+     FROM hold_resolution r WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id)";
+
+/// A spend is what its entry moved; days of usage add up to the spends.
+const USAGE_MOVED: &str = "SELECT FORMAT('spend %s of %s moved something else', u.entry_seq, u.credits) AS broken \
+     FROM usage u WHERE u.credits <> (SELECT COALESCE(SUM(m.credits), 0) FROM lot_move m \
+         WHERE m.entry_seq = u.entry_seq AND m.to_bucket = 'spent') \
+     UNION ALL SELECT FORMAT('the days of %s have %s of %s: %s less %s spends', \
+         account, feature, project, SUM(by_day), SUM(by_spend)) \
+     FROM (SELECT account, feature, project, spent - refunded AS by_day, 0 AS by_spend FROM usage_day \
+         UNION ALL SELECT account, feature, COALESCE(project, ''), 0, credits - refunded FROM usage) \
+     GROUP BY account, feature, project HAVING SUM(by_day) <> SUM(by_spend)";
+
+/// A window of a limit in force has what was held and spent in it.
+const WINDOWS_ADD_UP: &str = "SELECT FORMAT('limit %s has %s held and %s spent from %s on, there are %s and %s', \
+         lower(hex(id)), w_held, w_spent, starts_at, held, spent) AS broken FROM (\
+     SELECT l.id, w.starts_at, w.held AS w_held, w.spent AS w_spent, \
+         (SELECT COALESCE(SUM(h.credits), 0) FROM hold h WHERE h.account = l.account AND h.is_open = 1 \
+             AND h.made_at >= w.starts_at AND h.made_at < w.ends_at AND CASE l.scope \
+             WHEN 'feature' THEN h.feature = l.scope_name WHEN 'project' THEN h.project = l.scope_name \
+             WHEN 'session' THEN h.session = l.scope_name ELSE 1 END) AS held, \
+         (SELECT COALESCE(SUM(u.credits - u.refunded), 0) FROM usage u WHERE u.account = l.account \
+             AND u.counted_at >= w.starts_at AND u.counted_at < w.ends_at AND CASE l.scope \
+             WHEN 'feature' THEN u.feature = l.scope_name WHEN 'project' THEN u.project = l.scope_name \
+             WHEN 'session' THEN u.session = l.scope_name ELSE 1 END) AS spent \
+     FROM usage_limit l JOIN limit_window w ON w.limit_id = l.id WHERE l.removed_at IS NULL) \
+     WHERE w_held <> held OR w_spent <> spent";
 
 /// Events are numbered from one without gaps up to the head.
 const EVENTS_GAPLESS: &str = "SELECT FORMAT('event %s follows event %s', seq, before_seq) AS broken FROM (\

@@ -24,6 +24,7 @@ mod sale;
 mod schema;
 mod script;
 mod session;
+mod spending;
 mod store;
 mod transfers;
 mod write;

@@ -11,18 +11,22 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
-    codec::{self, Fields, Read, lot_columns, order_columns, settlement_columns, transfer_columns},
+    codec::{
+        self, Fields, Read, corrupt, lot_columns, order_columns, settlement_columns,
+        transfer_columns,
+    },
     columns::{hex_list, json_list},
     error::wrong,
     lease::{BROKEN_FENCE, fence_list},
     script::Script,
     session::{Session, hot},
+    spending,
 };
 
 const HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at FROM ledger_head \
      WHERE singleton = 1";
 
-const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq FROM operation \
+const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq, refusal FROM operation \
      WHERE key IN (SELECT wanted.value FROM json_each(?) AS wanted)";
 
 const TRANSFERS: &str = concat!(
@@ -74,7 +78,8 @@ pub(crate) async fn load(
     if !settled.is_empty() {
         load_settled(session, &settled, &mut state).await?;
     }
-    load_balances(session, &mut state).await?;
+    spending::load(session, touches, &mut state).await?;
+    load_balances(session, touches, &mut state).await?;
     Ok(state)
 }
 
@@ -106,6 +111,7 @@ async fn load_named(
     script.add(BROKEN_FENCE, |row| {
         row.put(fences);
     });
+    let named = spending::read_named(&mut script, touches);
     let (mut head, mut settled, mut is_fenced) = (None, Vec::new(), false);
     let take = |statement: usize, row: &SqliteRow| {
         match statement {
@@ -120,7 +126,11 @@ async fn load_named(
             }
             3 => take_order(state, row)?,
             4 => take_lot(state, row)?,
-            _ => is_fenced = true,
+            5 => is_fenced = true,
+            later => {
+                let part = later.checked_sub(6).and_then(|place| named.get(place).copied());
+                spending::take_named(state, part.ok_or_else(|| corrupt("statement", later))?, row)?;
+            }
         }
         Ok(())
     };
@@ -168,9 +178,13 @@ async fn load_settled(
     session.read_script(script, take).await.map(drop)
 }
 
-async fn load_balances(session: &mut Session, state: &mut LedgerState) -> Result<(), StoreError> {
+async fn load_balances(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
     let touched = state
-        .accounts_touched()
+        .accounts_touched(touches)
         .into_iter()
         .map(|(account, unit)| json!([account.to_string(), unit.to_string()]))
         .collect();
@@ -183,7 +197,9 @@ fn operation(row: &SqliteRow) -> Read<(OperationKey, StoredOperation)> {
     let fields = Fields(row);
     let (fingerprint, entry_seq) = (fields.hash("fingerprint")?, fields.get("entry_seq")?);
     let key = OperationKey::new(fields.get::<&str>("key")?);
-    Ok((key, StoredOperation { fingerprint, entry_seq }))
+    let refusal = fields.get::<Option<&str>>("refusal")?.map(serde_json::from_str).transpose();
+    let refusal = refusal.map_err(|error| corrupt("refusal", error))?;
+    Ok((key, StoredOperation { fingerprint, entry_seq, refusal }))
 }
 
 fn transfer(row: &SqliteRow) -> Read<(TransferId, TransferRecord, bool)> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use inspay_ledger::{Entry, Event, Lot};
+use inspay_ledger::{Entry, Event, Lot, LotParts, Side};
 use inspay_ports::{
     AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
     SystemBalance, TransferFilter, TransferTotals, TransferView,
@@ -16,7 +16,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::{
     codec::{
-        self, Fields, Read, all, lot_columns, settlement_columns, transfer_columns,
+        self, Fields, Read, all, corrupt, lot_columns, settlement_columns, transfer_columns,
         transfer_with_settlement,
     },
     columns::{chain, height},
@@ -118,25 +118,42 @@ const LOTS: &str = concat!(
      ORDER BY l.expires_at, l.entry_seq, l.lot_index",
 );
 
-const ACCOUNT: &str = "SELECT a.id, a.created_at, b.debits, b.credits \
-     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
-     WHERE a.id = ?1";
+/// An account with its balances `b`, those of its holds `h`, and what it owes `o`.
+macro_rules! select_accounts {
+    () => {
+        "SELECT a.id, a.created_at, b.debits, b.credits, h.debits AS held_debits, h.credits AS held_credits, \
+             o.debits AS owed_debits, o.credits AS owed_credits \
+         FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
+         LEFT JOIN book_account h ON h.account = 'held:' || a.id AND h.unit = 'credits' \
+         LEFT JOIN book_account o ON o.account = 'owed:' || a.id AND o.unit = 'credits' "
+    };
+}
 
-const ACCOUNTS: &str = "SELECT a.id, a.created_at, b.debits, b.credits \
-     FROM account a LEFT JOIN book_account b ON b.account = 'account:' || a.id AND b.unit = 'credits' \
-     WHERE a.id > ?1 ORDER BY a.id LIMIT ?2";
+const ACCOUNT: &str = concat!(select_accounts!(), "WHERE a.id = ?1");
 
-/// Whole entries only: a page that ends inside one would lose its other lines.
-const HISTORY: &str = "WITH own (number) AS (\
-         SELECT number FROM book_account WHERE account = ?1 AND unit = 'credits') \
-     SELECT e.seq, e.kind, e.event_at, e.booked_at, p.side, p.quantity, e.order_id, e.transfer_id \
-     FROM posting p CROSS JOIN entry e ON e.seq = p.entry_seq \
-     WHERE p.listed = 1 AND p.account_number = (SELECT number FROM own) AND p.entry_seq < ?2 \
-         AND p.entry_seq >= COALESCE((\
-             SELECT last.entry_seq FROM posting last \
-             WHERE last.listed = 1 AND last.account_number = (SELECT number FROM own) AND last.entry_seq < ?2 \
-             ORDER BY last.entry_seq DESC LIMIT 1 OFFSET ?3 - 1), 0) \
-     ORDER BY p.entry_seq DESC, p.line";
+const ACCOUNTS: &str = concat!(select_accounts!(), "WHERE a.id > ?1 ORDER BY a.id LIMIT ?2");
+
+/// What entries did to an account: the newest of each of its three books, and of those together the newest.
+const HISTORY: &str = "WITH own (number, book) AS (\
+         SELECT number, substr(account, 1, instr(account, ':') - 1) FROM book_account \
+         WHERE account IN ('account:' || ?1, 'held:' || ?1, 'owed:' || ?1) AND unit = 'credits'), \
+     newest (seq) AS (\
+         SELECT seq FROM (\
+             SELECT entry_seq AS seq FROM posting WHERE listed = 1 \
+                 AND account_number = (SELECT number FROM own WHERE book = 'account') AND entry_seq < ?2 \
+                 ORDER BY entry_seq DESC LIMIT ?3) \
+         UNION SELECT seq FROM (\
+             SELECT entry_seq AS seq FROM posting WHERE listed = 1 \
+                 AND account_number = (SELECT number FROM own WHERE book = 'held') AND entry_seq < ?2 \
+                 ORDER BY entry_seq DESC LIMIT ?3) \
+         UNION SELECT seq FROM (\
+             SELECT entry_seq AS seq FROM posting WHERE listed = 1 \
+                 AND account_number = (SELECT number FROM own WHERE book = 'owed') AND entry_seq < ?2 \
+                 ORDER BY entry_seq DESC LIMIT ?3)), \
+     page (seq) AS (SELECT seq FROM newest ORDER BY seq DESC LIMIT ?3) \
+     SELECT e.seq, e.kind, e.event_at, e.booked_at, e.order_id, e.transfer_id, e.facts, o.book, p.side, p.quantity \
+     FROM page CROSS JOIN entry e ON e.seq = page.seq CROSS JOIN posting p ON p.entry_seq = e.seq \
+     CROSS JOIN own o ON o.number = p.account_number ORDER BY e.seq DESC, p.line";
 
 const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot \
      FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
@@ -145,7 +162,7 @@ const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_i
      FROM event WHERE account = ?3 AND seq > ?1 ORDER BY seq LIMIT ?2";
 
 const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
-     previous_hash, hash FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+     previous_hash, hash, version, facts FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, p.quantity \
      FROM posting p CROSS JOIN book_account b ON b.number = p.account_number \
@@ -157,9 +174,13 @@ const LOTS_OF_ENTRIES: &str = concat!(
     " FROM lot l WHERE l.entry_seq BETWEEN ?1 AND ?2 ORDER BY l.entry_seq, l.lot_index",
 );
 
-/// `account;` is the text right after all that begin with `account:`.
+const MOVES: &str = "SELECT m.entry_seq, m.lot_entry_seq, m.lot_index, m.from_bucket, m.to_bucket, m.credits \
+     FROM lot_move m WHERE m.entry_seq BETWEEN ?1 AND ?2 ORDER BY m.entry_seq, m.line";
+
+/// `account;` is the text right after all that begin with `account:`, and so on.
 const BALANCES: &str = "SELECT number, account, unit, debits, credits FROM book_account \
-     WHERE ?1 OR account < 'account:' OR account >= 'account;' ORDER BY account, unit";
+     WHERE ?1 OR NOT (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;' \
+         OR account >= 'owed:' AND account < 'owed;') ORDER BY account, unit";
 
 const SUMMANDS: &str = "SELECT direction, base_units, settled FROM transfer \
      WHERE chain_id = ?1 AND token = ?2 AND treasury = ?3 AND canonical = 1 AND block_number <= ?4";
@@ -216,10 +237,10 @@ impl ReadStore for SqliteStore {
             return Ok(Vec::new());
         }
         let query = hot(HISTORY)
-            .bind(format!("account:{account}"))
+            .bind(account.to_string())
             .bind(page.after.unwrap_or(i64::MAX))
             .bind(i64::from(page.limit));
-        all(&single.rows(query).await?, history_line).map_err(wrong(single.act))
+        history_lines(&single.rows(query).await?).map_err(wrong(single.act))
     }
 
     async fn events(
@@ -248,7 +269,8 @@ impl ReadStore for SqliteStore {
             let (first, last) = (first.seq, last.seq);
             let postings = session.rows(hot(POSTINGS).bind(first).bind(last)).await?;
             let lots = session.rows(hot(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
-            fill(&mut entries, &postings, &lots).map_err(&wrong)?;
+            let moves = session.rows(hot(MOVES).bind(first).bind(last)).await?;
+            fill(&mut entries, &postings, &lots, &moves).map_err(&wrong)?;
         }
         session.abandon().await?;
         Ok(entries)
@@ -349,14 +371,18 @@ fn view(row: &SqliteRow) -> Read<TransferView> {
 
 fn summary(row: &SqliteRow) -> Read<AccountSummary> {
     let fields = Fields(row);
-    let posted = match fields.get::<Option<&str>>("debits")? {
-        None => Credits::ZERO,
-        Some(_) => difference(fields.units("credits")?, fields.units("debits")?)?,
+    let sum = |debits: &str, credits: &str| match fields.get::<Option<&str>>(debits)? {
+        None => Ok(Credits::ZERO),
+        Some(_) => difference(fields.units(credits)?, fields.units(debits)?),
     };
+    let left = sum("debits", "credits")?;
+    // A debit balance: what is owed counts below zero.
+    let owed = sum("owed_debits", "owed_credits")?;
     Ok(AccountSummary {
         account: fields.account("id")?,
         created_at: fields.time("created_at")?,
-        posted,
+        posted: Credits::from_micros(left.micros().saturating_add(owed.micros())),
+        held: sum("held_debits", "held_credits")?,
     })
 }
 
@@ -370,18 +396,38 @@ fn difference(credits: U256, debits: U256) -> Read<Credits> {
     Ok(Credits::from_micros(if is_negative { micros.saturating_neg() } else { micros }))
 }
 
-fn history_line(row: &SqliteRow) -> Read<HistoryLine> {
-    let fields = Fields(row);
-    Ok(HistoryLine {
-        entry_seq: fields.get("seq")?,
-        kind: fields.entry_kind("kind")?,
-        event_at: fields.time("event_at")?,
-        booked_at: fields.time("booked_at")?,
-        side: fields.side("side")?,
-        credits: difference(fields.units("quantity")?, U256::ZERO)?,
-        order: fields.optional_order("order_id")?,
-        transfer: fields.optional_transfer_id("transfer_id")?,
-    })
+/// Reads the rows of [`HISTORY`]: the lines of an entry follow one another.
+fn history_lines(rows: &[SqliteRow]) -> Read<Vec<HistoryLine>> {
+    let mut lines: Vec<HistoryLine> = Vec::new();
+    for row in rows {
+        let fields = Fields(row);
+        let seq = fields.get("seq")?;
+        if lines.last().is_none_or(|line| line.entry_seq != seq) {
+            lines.push(HistoryLine {
+                entry_seq: seq,
+                kind: fields.entry_kind("kind")?,
+                event_at: fields.time("event_at")?,
+                booked_at: fields.time("booked_at")?,
+                left: Credits::ZERO,
+                held: Credits::ZERO,
+                owed: Credits::ZERO,
+                order: fields.optional_order("order_id")?,
+                transfer: fields.optional_transfer_id("transfer_id")?,
+                facts: fields.get("facts")?,
+            });
+        }
+        let Some(line) = lines.last_mut() else { continue };
+        let credits = difference(fields.units("quantity")?, U256::ZERO)?.micros();
+        let (sum, adds) = match fields.get::<&str>("book")? {
+            "account" => (&mut line.left, Side::Credit),
+            "held" => (&mut line.held, Side::Credit),
+            "owed" => (&mut line.owed, Side::Debit),
+            other => return Err(corrupt("book", other)),
+        };
+        let added = if fields.side("side")? == adds { credits } else { credits.saturating_neg() };
+        *sum = Credits::from_micros(sum.micros().saturating_add(added));
+    }
+    Ok(lines)
 }
 
 fn add(totals: &mut TransferTotals, fields: Fields<'_>) -> Read<()> {
@@ -405,7 +451,12 @@ fn add(totals: &mut TransferTotals, fields: Fields<'_>) -> Read<()> {
 }
 
 /// Puts postings, and lots as they were granted, into their entries.
-fn fill(entries: &mut [Entry], postings: &[SqliteRow], lots: &[SqliteRow]) -> Read<()> {
+fn fill(
+    entries: &mut [Entry],
+    postings: &[SqliteRow],
+    lots: &[SqliteRow],
+    moves: &[SqliteRow],
+) -> Read<()> {
     let mut places: HashMap<i64, &mut Entry> =
         entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
     let nowhere =
@@ -419,7 +470,11 @@ fn fill(entries: &mut [Entry], postings: &[SqliteRow], lots: &[SqliteRow]) -> Re
         let lot = codec::lot(row)?;
         let seq = lot.id.entry_seq;
         let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
-        entry.lots.push(Lot { left: lot.granted, ..lot });
+        entry.lots.push(Lot { parts: LotParts::of_new(lot.granted), ..lot });
+    }
+    for row in moves {
+        let (seq, part) = codec::lot_move(row)?;
+        places.get_mut(&seq).ok_or_else(|| nowhere(seq))?.moves.push(part);
     }
     Ok(())
 }

@@ -7,14 +7,16 @@ use inspay_ledger::{
     Reversal, Settlement, TransferMark, Unit,
 };
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::{AccountId, Credits, LotId, OrderId, OrderProgress};
+use inspay_primitives::{AccountId, Label, OrderId, OrderProgress};
 
 use crate::{
     bulk::{Bulk, Row},
+    cases,
     columns::units,
     error::wrong,
     script::Script,
     session::{Session, missing_rows},
+    spending::{self, lot_parts},
 };
 
 const NEW_ACCOUNTS: Bulk = Bulk {
@@ -32,8 +34,8 @@ const BALANCES: Bulk = Bulk {
 
 const ENTRIES: Bulk = Bulk {
     before: "INSERT INTO entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
-         previous_hash, hash) VALUES ",
-    columns: 10,
+         previous_hash, hash, version, facts) VALUES ",
+    columns: 12,
     after: "",
 };
 
@@ -44,8 +46,8 @@ const POSTINGS: Bulk = Bulk {
 };
 
 const OPERATIONS: Bulk = Bulk {
-    before: "INSERT INTO operation (key, fingerprint, entry_seq, done_at) VALUES ",
-    columns: 4,
+    before: "INSERT INTO operation (key, fingerprint, entry_seq, done_at, refusal) VALUES ",
+    columns: 5,
     after: "",
 };
 
@@ -70,16 +72,17 @@ const REVERSALS: Bulk = Bulk {
 
 const NEW_LOTS: Bulk = Bulk {
     before: "INSERT INTO lot (entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
-         granted_at, expires_at, paid) VALUES ",
-    columns: 11,
+         granted_at, expires_at, paid, campaign, scope, priority, held, spent, expired, taken, revoked, warned) VALUES ",
+    columns: 20,
     after: "",
 };
 
-const LOTS_LEFT: Bulk = Bulk {
-    before: "WITH taken (entry_seq, lot_index, credits_left) AS (VALUES ",
-    columns: 3,
-    after: ") UPDATE lot SET credits_left = taken.credits_left FROM taken \
-         WHERE lot.entry_seq = taken.entry_seq AND lot.lot_index = taken.lot_index",
+const LOTS_CHANGED: Bulk = Bulk {
+    before: "WITH now (entry_seq, lot_index, credits_left, held, spent, expired, taken, revoked, warned) AS (VALUES ",
+    columns: 9,
+    after: ") UPDATE lot SET credits_left = now.credits_left, held = now.held, spent = now.spent, \
+         expired = now.expired, taken = now.taken, revoked = now.revoked, warned = now.warned FROM now \
+         WHERE lot.entry_seq = now.entry_seq AND lot.lot_index = now.lot_index",
 };
 
 const TRANSFERS: Bulk = Bulk {
@@ -113,6 +116,8 @@ const SCRIPT_ENTRIES_MAX: usize = 2;
 
 /// Writes the rows of one batch: a small one by one script, since a buyer waits for it.
 pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    cases::open_cases(session, &rows.cases_opened).await?;
+    cases::resolve_cases(session, &rows.cases_resolved).await?;
     if rows.entries.len() <= SCRIPT_ENTRIES_MAX {
         let script = script(rows).map_err(wrong(session.act))?;
         return session.script(script).await.map(drop);
@@ -129,12 +134,13 @@ fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
     script.bulk(&BALANCES, &known, balance);
     script.bulk(&ENTRIES, &rows.entries, entry);
     script.bulk(&POSTINGS, &lines(&rows.entries)?, posting);
-    script.bulk(&OPERATIONS, &rows.operations, operation);
+    script.bulk(&OPERATIONS, &refusals(&rows.operations)?, operation);
     script.bulk(&EVENTS, &snapshots(&rows.events)?, event);
     script.bulk(&SETTLEMENTS, &rows.settlements, settlement);
     script.bulk(&REVERSALS, &rows.reversals, reversal);
     script.bulk(&NEW_LOTS, &rows.new_lots, lot);
-    script.bulk(&LOTS_LEFT, &rows.lots_left, lot_left);
+    script.bulk(&LOTS_CHANGED, &rows.lots_changed, lot_parts);
+    spending::add_writes(&mut script, rows)?;
     script.bulk(&TRANSFERS, &rows.transfers, mark);
     script.bulk(&ORDERS, &rows.orders, progress);
     script.bulk(&HEAD, rows.head.as_slice(), head);
@@ -156,7 +162,8 @@ async fn write_journal(session: &mut Session, rows: &BatchRows) -> Result<(), St
     session.bulk(&ENTRIES, &rows.entries, entry).await?;
     let postings = lines(&rows.entries).map_err(wrong(session.act))?;
     session.bulk(&POSTINGS, &postings, posting).await?;
-    session.bulk(&OPERATIONS, &rows.operations, operation).await?;
+    let operations = refusals(&rows.operations).map_err(wrong(session.act))?;
+    session.bulk(&OPERATIONS, &operations, operation).await?;
     let events = snapshots(&rows.events).map_err(wrong(session.act))?;
     session.bulk(&EVENTS, &events, event).await.map(drop)
 }
@@ -165,13 +172,14 @@ async fn write_marks(session: &mut Session, rows: &BatchRows) -> Result<(), Stor
     session.bulk(&SETTLEMENTS, &rows.settlements, settlement).await?;
     session.bulk(&REVERSALS, &rows.reversals, reversal).await?;
     session.bulk(&NEW_LOTS, &rows.new_lots, lot).await?;
-    change(session, &LOTS_LEFT, &rows.lots_left, lot_left).await?;
+    change(session, &LOTS_CHANGED, &rows.lots_changed, lot_parts).await?;
+    spending::write(session, rows).await?;
     change(session, &TRANSFERS, &rows.transfers, mark).await?;
     change(session, &ORDERS, &rows.orders, progress).await
 }
 
 /// Changes rows that are there: one that is not would be lost without a word.
-async fn change<T: Sync>(
+pub(crate) async fn change<T: Sync>(
     session: &mut Session,
     bulk: &Bulk,
     rows: &[T],
@@ -214,7 +222,9 @@ fn entry(entry: &Entry, row: &mut Row) {
         .put(entry.order.map(OrderId::uuid))
         .put(entry.reverses)
         .put(entry.previous_hash.as_slice())
-        .put(entry.hash.as_slice());
+        .put(entry.hash.as_slice())
+        .put(entry.version)
+        .put(entry.facts.as_deref());
 }
 
 /// A posting with its entry and its place there.
@@ -241,14 +251,28 @@ fn posting((entry_seq, line, posting): &Line<'_>, row: &mut Row) {
         .put(posting.account_number)
         .put(posting.side.as_str())
         .put(units(posting.quantity))
-        .put(matches!(posting.account, BookAccount::Account(_)));
+        .put(posting.account.owner().is_some());
 }
 
-fn operation(operation: &OperationRow, row: &mut Row) {
+fn refusals(
+    operations: &[OperationRow],
+) -> Result<Vec<(&OperationRow, Option<String>)>, StoreErrorKind> {
+    let text = |operation: &OperationRow| {
+        operation.refusal.map(|refusal| serde_json::to_string(&refusal)).transpose()
+    };
+    operations
+        .iter()
+        .map(|operation| text(operation).map(|text| (operation, text)))
+        .collect::<Result<_, _>>()
+        .map_err(|error| StoreErrorKind::Refused(error.to_string()))
+}
+
+fn operation((operation, refusal): &(&OperationRow, Option<String>), row: &mut Row) {
     row.put(operation.key.as_str())
         .put(operation.fingerprint.as_slice())
         .put(operation.entry_seq)
-        .put(operation.done_at.micros());
+        .put(operation.done_at.micros())
+        .put(refusal.as_deref());
 }
 
 fn event((event, snapshot): &(&Event, String), row: &mut Row) {
@@ -296,14 +320,19 @@ fn lot(lot: &Lot, row: &mut Row) {
         .put(lot.order.map(OrderId::uuid))
         .put(lot.transfer.as_ref().map(|id| id.digest().as_slice()))
         .put(lot.granted.micros())
-        .put(lot.left.micros())
+        .put(lot.parts.left.micros())
         .put(lot.granted_at.micros())
         .put(lot.expires_at.micros())
-        .put(lot.paid.map(|usd| usd.to_string()));
-}
-
-fn lot_left((id, left): &(LotId, Credits), row: &mut Row) {
-    row.put(id.entry_seq).put(id.index).put(left.micros());
+        .put(lot.paid.map(|usd| usd.to_string()))
+        .put(lot.campaign.as_ref().map(Label::as_str))
+        .put(lot.scope.as_ref().map(Label::as_str))
+        .put(lot.priority)
+        .put(lot.parts.held.micros())
+        .put(lot.parts.spent.micros())
+        .put(lot.parts.expired.micros())
+        .put(lot.parts.taken.micros())
+        .put(lot.parts.revoked)
+        .put(lot.parts.warned);
 }
 
 fn mark(mark: &TransferMark, row: &mut Row) {

@@ -444,6 +444,12 @@ impl State {
             self.accounts.entry(account).or_insert(at);
         }
         self.profiles.extend(rows.profiles);
+        for opening in &rows.cases_opened {
+            self.open_case(opening);
+        }
+        for closing in &rows.cases_resolved {
+            self.resolve_case(closing);
+        }
         for settlement in rows.settlements {
             let key = (settlement.transfer, settlement.generation);
             let of_order = settlement.order.map(|order| (order, key.0, key.1));
