@@ -92,6 +92,9 @@ fn draft(
             if record.generation != *generation || record.settlement.is_some() {
                 return Err(Refusal::StaleGeneration);
             }
+            if state.halted.contains(&record.transfer.key.asset()) {
+                return Err(Refusal::AssetHalted);
+            }
             let request = SettleRequest { record, reference: *reference, decision, value: *value };
             request.decide(state, rules)
         }
@@ -108,6 +111,10 @@ fn draft(
         }
         Act::CloseOrder { order, chain_time } => {
             let order = state.orders.get(order).ok_or(Refusal::NoSuchOrder)?;
+            // A payment that came in time may be among what waits.
+            if state.halted.contains(&order.terms.asset) {
+                return Err(Refusal::AssetHalted);
+            }
             close(order, *chain_time, rules)
         }
         Act::ExpireLot { lot } => {

@@ -297,6 +297,9 @@ pub enum Refusal {
     /// The transfer stands in another block than the one whose confirmations were judged.
     #[error("the transfer has moved to another block")]
     Moved,
+    /// What is recorded of the asset is not known to be whole: nothing is settled and no order closed until it is.
+    #[error("the asset is halted")]
+    AssetHalted,
     /// The transfer has been settled or reversed since this was planned.
     #[error("the transfer is at another generation")]
     StaleGeneration,

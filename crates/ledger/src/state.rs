@@ -174,7 +174,7 @@ pub struct StoredOperation {
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
-/// transfers, and the lots of those orders; the balances of `treasury_assets` (every token account of
+/// transfers, and the lots of those orders; which of the assets of those transfers and orders are halted; the balances of `treasury_assets` (every token account of
 /// those assets), of the orders' and lots' accounts, and of every shared credits account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touches {
@@ -206,6 +206,9 @@ pub struct LedgerState {
     pub lots: BTreeMap<LotId, Lot>,
     /// Balances. An account that is absent has never been posted to.
     pub balances: HashMap<(BookAccount, Unit), AccountBalance>,
+    /// Those assets of the transfers and orders of which nothing may be credited, since what is recorded of them is not
+    /// known to be whole.
+    pub halted: BTreeSet<AssetId>,
 }
 
 impl Default for LedgerState {
@@ -217,20 +220,25 @@ impl Default for LedgerState {
             orders: HashMap::new(),
             lots: BTreeMap::new(),
             balances: HashMap::new(),
+            halted: BTreeSet::new(),
         }
     }
 }
 
 impl LedgerState {
-    /// The accounts and units whose balances must be in [`Self::balances`] once transfers, orders and lots are loaded.
+    /// The assets of the transfers and orders that are loaded.
     #[must_use]
-    pub fn accounts_touched(&self) -> BTreeSet<(BookAccount, Unit)> {
-        let assets: BTreeSet<AssetId> = self
-            .transfers
+    pub fn assets_touched(&self) -> BTreeSet<AssetId> {
+        self.transfers
             .values()
             .map(|record| record.transfer.key.asset())
             .chain(self.orders.values().map(|order| order.terms.asset))
-            .collect();
+            .collect()
+    }
+
+    /// The accounts and units whose balances must be in [`Self::balances`] once transfers, orders and lots are loaded.
+    #[must_use]
+    pub fn accounts_touched(&self) -> BTreeSet<(BookAccount, Unit)> {
         let owners: BTreeSet<&AccountId> = self
             .orders
             .values()
@@ -250,7 +258,7 @@ impl LedgerState {
             BookAccount::CreditsExpired,
             BookAccount::CreditsReversed,
         ];
-        assets
+        self.assets_touched()
             .into_iter()
             .flat_map(|asset| per_asset.clone().map(|account| (account, Unit::Token(asset))))
             .chain(shared.map(|account| (account, Unit::Credits)))

@@ -17,8 +17,8 @@ mod tests {
 
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
-        ApiKeyRecord, AttributionProbe, CaseFilter, KeyScope, OrderFilter, Page, Store,
-        StoredResponse, TransferFilter,
+        ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, KeyScope, OrderFilter,
+        Page, Store, StoredResponse, TransferFilter,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
@@ -27,7 +27,9 @@ mod tests {
             teller::{close, reverse, settle_alone, settle_for, write},
         },
     };
-    use inspay_primitives::{CaseClosing, CaseKind, CaseOpening, LotId, Timestamp, Transfer, U256};
+    use inspay_primitives::{
+        CaseClosing, CaseKind, CaseOpening, Fence, FencingNumber, LotId, Timestamp, Transfer, U256,
+    };
     use inspay_quoting::{RateSample, SourceKind};
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
@@ -56,7 +58,8 @@ mod tests {
     ];
 
     /// Indexes over what waits, or over one chain's window: a search by the chain alone finds little.
-    const SHORT: [&str; 5] = [
+    const SHORT: [&str; 6] = [
+        "asset_halt",
         "block",
         "orders_paid_slots",
         "orders_closed_slots",
@@ -221,6 +224,14 @@ mod tests {
         let (kind, subject) = (CaseKind::NegativeAccount, "someone".to_owned());
         let body_json = "{}".to_owned();
         let at = block_time(1);
+        let fence = Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED };
+        let why = "5 are missing".to_owned();
+        let halt = AssetHalt { asset: usdt(), treasury: treasury(), halted_at: at, why };
+        let (resolved, opened) = (Vec::new(), Vec::new());
+        let lifted = vec![(usdt(), treasury())];
+        let commit = HaltsCommit { fence, halted: vec![halt], lifted, resolved, opened };
+        store.commit_halts(commit).await.expect("halts");
+        store.halts(CHAIN).await.expect("reads");
         let opening = CaseOpening { kind, subject: subject.clone(), opened_at: at, body_json };
         let id = store.open_case(opening).await.expect("opens");
         let resolution = "paid".to_owned();

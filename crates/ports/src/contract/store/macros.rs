@@ -124,6 +124,13 @@ macro_rules! store_contract {
                 of_many_openings_one_case_is_made
                 cases_are_paged_newest_first
             }
+            halts {
+                a_halt_is_kept_by_asset_and_treasury
+                what_is_of_a_halted_asset_waits
+                nothing_of_a_halted_asset_is_posted
+                halts_are_fenced_with_their_cases
+                a_halt_waits_for_what_is_under_way
+            }
             history {
                 a_history_reads_as_in_the_fake
                 another_history_reads_as_in_the_fake

@@ -4,6 +4,7 @@ pub mod batches;
 pub mod books;
 pub mod cases;
 pub mod follow;
+pub mod halts;
 pub mod history;
 pub mod laws;
 pub mod leases;

@@ -16,7 +16,8 @@ use inspay_primitives::{
 use inspay_quoting::RateSample;
 
 use crate::{
-    ApiKeyRecord, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView,
+    ApiKeyRecord, AssetHalt, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse,
+    TransferView,
 };
 
 /// Where a log was seen, and which transfer it is. One log between two treasuries is two rows.
@@ -68,6 +69,7 @@ pub(super) struct State {
     pub(super) reversals: BTreeMap<(TransferId, u32), Reversal>,
     pub(super) events: BTreeMap<i64, Event>,
 
+    pub(super) halts: BTreeMap<(AssetId, Address), AssetHalt>,
     /// Case number one comes first.
     pub(super) cases: Vec<CaseRecord>,
 }
