@@ -14,6 +14,8 @@ pub struct AssetHalt {
     pub treasury: Address,
     /// Since when.
     pub halted_at: Timestamp,
+    /// The block at whose end it was found last.
+    pub found_at: u64,
     /// Why, for people.
     pub why: String,
 }
@@ -23,7 +25,7 @@ pub struct AssetHalt {
 pub struct HaltsCommit {
     /// The chain, and the holding of its lease under which this was found.
     pub fence: Fence,
-    /// Halts that begin. One that is there already keeps its beginning and takes the new reason.
+    /// Halts that begin. One that is there already keeps its beginning and takes the rest.
     pub halted: Vec<AssetHalt>,
     /// Halts that end.
     pub lifted: Vec<(AssetId, Address)>,

@@ -11,7 +11,7 @@ use inspay_primitives::{AssetId, ChainId};
 use crate::{
     cases::{open_cases, resolve_cases},
     codec::{Fields, all},
-    columns::chain,
+    columns::{big, chain},
     error::wrong,
     load::lock_head,
     store::PostgresStore,
@@ -31,14 +31,15 @@ macro_rules! is_halted {
 }
 pub(crate) use is_halted;
 
-const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, why FROM asset_halt WHERE chain_id = $1 \
+const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, found_at, why FROM asset_halt WHERE chain_id = $1 \
      ORDER BY token, treasury";
 
 /// The holding cannot be taken over before the commit.
 const HOLDING: &str = "SELECT fencing FROM lease WHERE chain_id = $1 FOR KEY SHARE";
 
-const HALT: &str = "INSERT INTO asset_halt (chain_id, token, treasury, halted_at, why) VALUES ($1, $2, $3, $4, $5) \
-     ON CONFLICT (chain_id, token, treasury) DO UPDATE SET why = EXCLUDED.why";
+const HALT: &str = "INSERT INTO asset_halt (chain_id, token, treasury, halted_at, found_at, why) \
+     VALUES ($1, $2, $3, $4, $5, $6) \
+     ON CONFLICT (chain_id, token, treasury) DO UPDATE SET found_at = EXCLUDED.found_at, why = EXCLUDED.why";
 
 const LIFT: &str = "DELETE FROM asset_halt WHERE chain_id = $1 AND token = $2 AND treasury = $3";
 
@@ -54,6 +55,7 @@ impl HaltStore for PostgresStore {
                 asset: AssetId { chain_id, contract: fields.address("token")? },
                 treasury: fields.address("treasury")?,
                 halted_at: fields.time("halted_at")?,
+                found_at: fields.narrow("found_at")?,
                 why: fields.get("why")?,
             })
         })
@@ -83,6 +85,7 @@ impl HaltStore for PostgresStore {
                 .bind(halt.asset.contract.as_slice())
                 .bind(halt.treasury.as_slice())
                 .bind(halt.halted_at.micros())
+                .bind(big("block", halt.found_at).map_err(&wrong)?)
                 .bind(&halt.why);
             session.run(begin).await?;
         }

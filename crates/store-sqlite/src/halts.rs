@@ -7,7 +7,7 @@ use inspay_primitives::{AssetId, ChainId};
 use crate::{
     cases::{open_cases, resolve_cases},
     codec::{Fields, all},
-    columns::chain,
+    columns::{big, chain},
     error::wrong,
     session::hot,
     store::SqliteStore,
@@ -27,13 +27,14 @@ macro_rules! is_halted {
 }
 pub(crate) use is_halted;
 
-const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, why FROM asset_halt WHERE chain_id = ?1 \
+const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, found_at, why FROM asset_halt WHERE chain_id = ?1 \
      ORDER BY token, treasury";
 
 const HOLDING: &str = "SELECT fencing FROM lease WHERE chain_id = ?1";
 
-const HALT: &str = "INSERT INTO asset_halt (chain_id, token, treasury, halted_at, why) VALUES (?1, ?2, ?3, ?4, ?5) \
-     ON CONFLICT (chain_id, token, treasury) DO UPDATE SET why = excluded.why";
+const HALT: &str = "INSERT INTO asset_halt (chain_id, token, treasury, halted_at, found_at, why) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+     ON CONFLICT (chain_id, token, treasury) DO UPDATE SET found_at = excluded.found_at, why = excluded.why";
 
 const LIFT: &str = "DELETE FROM asset_halt WHERE chain_id = ?1 AND token = ?2 AND treasury = ?3";
 
@@ -49,6 +50,7 @@ impl HaltStore for SqliteStore {
                 asset: AssetId { chain_id, contract: fields.address("token")? },
                 treasury: fields.address("treasury")?,
                 halted_at: fields.time("halted_at")?,
+                found_at: fields.narrow("found_at")?,
                 why: fields.get("why")?,
             })
         })
@@ -77,6 +79,7 @@ impl HaltStore for SqliteStore {
                 .bind(halt.asset.contract.to_vec())
                 .bind(halt.treasury.to_vec())
                 .bind(halt.halted_at.micros())
+                .bind(big("block", halt.found_at).map_err(&wrong)?)
                 .bind(halt.why);
             session.run(begin).await?;
         }

@@ -226,7 +226,8 @@ mod tests {
         let at = block_time(1);
         let fence = Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED };
         let why = "5 are missing".to_owned();
-        let halt = AssetHalt { asset: usdt(), treasury: treasury(), halted_at: at, why };
+        let halt =
+            AssetHalt { asset: usdt(), treasury: treasury(), halted_at: at, found_at: 1, why };
         let (resolved, opened) = (Vec::new(), Vec::new());
         let lifted = vec![(usdt(), treasury())];
         let commit = HaltsCommit { fence, halted: vec![halt], lifted, resolved, opened };

@@ -22,7 +22,8 @@ use crate::{
 const OTHER: Address = Address::repeat_byte(0x88);
 
 fn halt(asset: AssetId, treasury: Address, since: u64, why: &str) -> AssetHalt {
-    AssetHalt { asset, treasury, halted_at: block_time(since), why: why.to_owned() }
+    let halted_at = block_time(since);
+    AssetHalt { asset, treasury, halted_at, found_at: since, why: why.to_owned() }
 }
 
 fn nothing() -> HaltsCommit {
@@ -53,7 +54,7 @@ async fn to_settle(store: &Arc<dyn Store>) -> Vec<TransferId> {
     found.iter().map(|record| record.transfer.key.id()).collect()
 }
 
-/// A halt begins once and ends; one that begins again keeps its beginning and takes the new reason.
+/// A halt begins once and ends; one that begins again keeps its beginning and takes the rest.
 pub async fn a_halt_is_kept_by_asset_and_treasury(store: &Arc<dyn Store>) {
     assert_eq!(halts(store).await, []);
     let first = halt(usdt(), treasury(), 1, "5 are missing");
@@ -62,7 +63,7 @@ pub async fn a_halt_is_kept_by_asset_and_treasury(store: &Arc<dyn Store>) {
     begin(store, vec![second.clone(), first.clone(), halt(elsewhere, OTHER, 2, "other")]).await;
     assert_eq!(halts(store).await, [first.clone(), second.clone()]);
     begin(store, vec![halt(usdt(), treasury(), 9, "7 are missing")]).await;
-    let first = AssetHalt { why: "7 are missing".to_owned(), ..first };
+    let first = AssetHalt { found_at: 9, why: "7 are missing".to_owned(), ..first };
     assert_eq!(halts(store).await, [first, second.clone()]);
     lift(store, usdt(), treasury()).await;
     lift(store, inspi(), OTHER).await;

@@ -22,8 +22,10 @@ impl HaltStore for FakeStore {
                 state.halts.remove(key);
             }
             for halt in commit.halted {
-                let why = halt.why.clone();
-                state.halts.entry((halt.asset, halt.treasury)).or_insert(halt).why = why;
+                let key = (halt.asset, halt.treasury);
+                let halted_at =
+                    state.halts.get(&key).map_or(halt.halted_at, |known| known.halted_at);
+                state.halts.insert(key, AssetHalt { halted_at, ..halt });
             }
             for closing in &commit.resolved {
                 state.resolve_case(closing);
