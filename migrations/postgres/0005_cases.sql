@@ -27,6 +27,8 @@ CREATE TABLE asset_halt (
     token     BYTEA  NOT NULL CHECK (octet_length(token) = 20),
     treasury  BYTEA  NOT NULL CHECK (octet_length(treasury) = 20),
     halted_at BIGINT NOT NULL,
+    -- The block at whose end it was found last: only as high up can it be found to be over.
+    found_at  BIGINT NOT NULL CHECK (found_at >= 0),
     why       TEXT   NOT NULL,
     PRIMARY KEY (chain_id, token, treasury)
 );

@@ -36,6 +36,8 @@ CREATE TABLE asset_halt (
     token     BLOB    NOT NULL CHECK (length(token) = 20),
     treasury  BLOB    NOT NULL CHECK (length(treasury) = 20),
     halted_at INTEGER NOT NULL,
+    -- The block at whose end it was found last: only as high up can it be found to be over.
+    found_at  INTEGER NOT NULL CHECK (found_at >= 0),
     why       TEXT    NOT NULL,
     PRIMARY KEY (chain_id, token, treasury)
 ) STRICT, WITHOUT ROWID;

@@ -191,7 +191,7 @@ CREATE TABLE usage (
     refunded   INTEGER NOT NULL CHECK (refunded BETWEEN 0 AND credits),
     counted_at INTEGER NOT NULL,
     booked_at  INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX usage_account ON usage (account, entry_seq);
 CREATE INDEX usage_counted ON usage (account, counted_at);
 CREATE INDEX usage_session ON usage (account, session, entry_seq) WHERE session IS NOT NULL;

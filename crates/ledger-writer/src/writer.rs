@@ -178,8 +178,9 @@ impl WriterTask {
         let started = Instant::now();
         let count = operations.len();
         let decided = Arc::new(Mutex::new((Vec::new(), false)));
-        let touched = Touches { fences, ..touches(&operations) };
-        let decide = decision(operations, self.rules, self.clock.now(), Arc::clone(&decided));
+        let now = self.clock.now();
+        let touched = Touches { fences, ..touches(&operations, now) };
+        let decide = decision(operations, self.rules, now, Arc::clone(&decided));
         self.store.transact(touched, decide).await?;
         let (outcomes, wrote) =
             std::mem::take(&mut *decided.lock().unwrap_or_else(PoisonError::into_inner));

@@ -43,6 +43,9 @@ pub fn touches(operations: &[Operation], now: Timestamp) -> Touches {
                 touches.shared.insert(issued_from(terms.source, terms.campaign.as_ref()));
             }
             Act::Hold { account, purpose, .. } | Act::Spend { account, purpose, .. } => {
+                if let Act::Hold { hold, .. } = &operation.act {
+                    touches.holds.insert(*hold);
+                }
                 touches.spenders.insert(account.clone());
                 touches.shared.insert(BookAccount::CreditsSpent(purpose.feature.clone()));
             }
@@ -177,6 +180,9 @@ fn draft(
             if record.generation != *generation || record.settlement.is_some() {
                 return Err(Refusal::StaleGeneration);
             }
+            if state.halted.contains(&record.transfer.key.asset()) {
+                return Err(Refusal::AssetHalted);
+            }
             let request = SettleRequest { record, reference: *reference, decision, value: *value };
             request.decide(state, rules)
         }
@@ -193,6 +199,10 @@ fn draft(
         }
         Act::CloseOrder { order, chain_time } => {
             let order = state.orders.get(order).ok_or(Refusal::NoSuchOrder)?;
+            // A payment that came in time may be among what waits.
+            if state.halted.contains(&order.terms.asset) {
+                return Err(Refusal::AssetHalted);
+            }
             close(state, order, *chain_time, rules)
         }
         Act::ExpireLot { lot } => grant::expire(lot_of(lot)?, batch.now),

@@ -1,8 +1,8 @@
 //! Drafts: everything that one operation would change, before any of it is. Pure.
 
 use inspay_primitives::{
-    AccountId, Credits, Label, LimitId, OrderId, OrderProgress, Timestamp, TransferId, U256, Usd,
-    UsageId,
+    AccountId, Credits, Label, LimitId, OrderId, OrderProgress, Timestamp, TransferId, U256,
+    UsageId, Usd,
 };
 
 use crate::{

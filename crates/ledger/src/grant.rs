@@ -4,8 +4,9 @@ use inspay_primitives::{Credits, Timestamp};
 
 use crate::{
     BookAccount, Bucket, EntryKind, EventKind, EventSnapshot, GrantTerms, Lot, LotMove, LotSource,
-    Refusal, Side, issued_from,
+    Refusal, Side,
     draft::{Draft, Grant},
+    issued_from,
     post::Batch,
     spend::Facts,
 };

@@ -38,7 +38,7 @@ pub use operation::{
 };
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
 pub use state::{
-    AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile,
-    Reversal, Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord,
-    UsageDay, UsageSums,
+    AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile, Reversal,
+    Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,
+    UsageSums,
 };

@@ -1,6 +1,6 @@
 //! The decisions on limits and profiles, and how holds and spends count against limits. Pure.
 
-use inspay_primitives::{AccountId, Credits, LimitId, Timestamp, Zone};
+use inspay_primitives::{AccountId, Credits, LimitId, Span, Timestamp, Zone};
 
 use crate::{
     EntryKind, EventKind, EventSnapshot, Judgement, Limit, LimitAction, Profile, Purpose, Refusal,
@@ -127,7 +127,7 @@ pub(crate) fn set(
     if span.start != window_start {
         return Err(Refusal::WindowMoved);
     }
-    let (held, spent) = batch.state.bases.get(&limit.id).copied().unwrap_or_default();
+    let (held, spent) = basis(batch, limit, span).ok_or(Refusal::OutOfRange)?;
     let mut window = WindowUse { held, spent, ..WindowUse::empty(span) };
     // What was passed before the limit was set is not told as if it happened now.
     if let Some(Judgement::Fits { alert, passes }) = limit.judge(&window, Credits::ZERO) {
@@ -140,6 +140,19 @@ pub(crate) fn set(
     draft.limits.set = Some(Limit { set_at: batch.now, ..limit.clone() });
     draft.limits.windows = vec![(limit.id, window)];
     Ok(draft)
+}
+
+/// What was held and spent in the window before the limit is set: what was stored, and what the batch did since.
+fn basis(batch: &Batch<'_>, limit: &Limit, span: Span) -> Option<(Credits, Credits)> {
+    let stored = batch.state.bases.get(&limit.id).copied().unwrap_or_default();
+    batch
+        .counted
+        .iter()
+        .filter(|it| it.account == limit.account && limit.scope.counts(&it.purpose))
+        .filter(|it| span.contains(it.time))
+        .try_fold(stored, |(held, spent), it| {
+            Some((held.checked_add(it.held)?, spent.checked_add(it.spent)?))
+        })
 }
 
 /// The draft that removes a limit.

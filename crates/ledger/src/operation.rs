@@ -7,7 +7,7 @@ use std::fmt;
 
 use inspay_primitives::{
     AccountId, B256, Credits, HoldId, Label, LimitId, LotId, OrderId, Rate, Reference, Timestamp,
-    TransferId, Usd, UsageId, Zone,
+    TransferId, UsageId, Usd, Zone,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -416,7 +416,9 @@ impl Act {
                 Decision::Ignore(reason) => format!("ignore/{}", reason.as_str()),
             },
             // What their keys do not say can differ between two honest askers.
-            Self::Reverse { .. } | Self::CloseOrder { .. } | Self::ExpireLot { .. } => String::new(),
+            Self::Reverse { .. } | Self::CloseOrder { .. } | Self::ExpireLot { .. } => {
+                String::new()
+            }
             Self::WarnLot { lot } => format!("warn/{lot}"),
             Self::Grant(terms) => format!(
                 "grant/{}/{}/{}",
@@ -500,6 +502,9 @@ pub enum Refusal {
     /// The transfer stands in another block than the one whose confirmations were judged.
     #[error("the transfer has moved to another block")]
     Moved,
+    /// What is recorded of the asset is not known to be whole: nothing is settled and no order closed until it is.
+    #[error("the asset is halted")]
+    AssetHalted,
     /// The transfer has been settled or reversed since this was planned.
     #[error("the transfer is at another generation")]
     StaleGeneration,

@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, CaseClosing, CaseKind, CaseOpening, Credits, HoldId, LimitId, LotId, OrderId, Timestamp, TransferId, U256, UsageId,
+    AccountId, CaseClosing, CaseKind, CaseOpening, Credits, HoldId, LimitId, LotId, OrderId,
+    Timestamp, TransferId, U256, UsageId,
 };
 
 use crate::{
     AccountBalance, BatchRows, BookAccount, Bucket, Entry, Event, EventKind, EventSnapshot, Hold,
-    LedgerState, Limit, Lot, LotMove, LotParts, Operation, OperationRow, Outcome, Posting,
+    LedgerState, Limit, Lot, LotMove, LotParts, Operation, OperationRow, Outcome, Posting, Purpose,
     Refusal, Resolution, Reversal, Settlement, Side, StoredOperation, TransferMark, Unit, Usage,
     UsageDay, UsageSums,
     draft::{Draft, LimitChanges, SpendChanges},
@@ -31,6 +32,16 @@ fn is_balanced(lines: &[Line]) -> bool {
     })
 }
 
+/// A change of what is held and spent, which a limit's basis does not have.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    pub(crate) account: AccountId,
+    pub(crate) purpose: Purpose,
+    pub(crate) time: Timestamp,
+    pub(crate) held: Credits,
+    pub(crate) spent: Credits,
+}
+
 /// The batch while it is decided.
 #[derive(Debug)]
 pub(crate) struct Batch<'a> {
@@ -41,6 +52,8 @@ pub(crate) struct Batch<'a> {
     limits_of: HashMap<AccountId, BTreeSet<LimitId>>,
     /// Open holds by their ends.
     pub(crate) due_holds: BTreeSet<(AccountId, Timestamp, HoldId)>,
+    /// What was held and spent since the state was loaded, for limits that are set within the batch.
+    pub(crate) counted: Vec<Counted>,
     rows: BatchRows,
     marks: BTreeMap<TransferId, TransferMark>,
     orders: BTreeSet<OrderId>,
@@ -83,6 +96,7 @@ impl<'a> Batch<'a> {
             lots_of,
             limits_of,
             due_holds,
+            counted: Vec::new(),
             rows: BatchRows::default(),
             marks: BTreeMap::new(),
             orders: BTreeSet::new(),
@@ -322,6 +336,9 @@ impl<'a> Batch<'a> {
     }
 
     fn spend(&mut self, changes: &SpendChanges, entry_seq: i64) {
+        if !self.state.bases.is_empty() {
+            self.counted.extend(self.counted_by(changes));
+        }
         if let Some(hold) = &changes.hold {
             let hold = Hold { entry_seq, ..hold.clone() };
             self.due_holds.insert((hold.account.clone(), hold.expires_at, hold.id));
@@ -337,8 +354,7 @@ impl<'a> Batch<'a> {
             self.rows.resolutions.push(resolution);
         }
         if let Some(usage) = &changes.usage {
-            let usage =
-                Usage { id: UsageId { entry_seq }, booked_at: self.now, ..usage.clone() };
+            let usage = Usage { id: UsageId { entry_seq }, booked_at: self.now, ..usage.clone() };
             self.new_usages.insert(usage.id);
             self.state.usages.insert(usage.id, usage);
         }
@@ -360,6 +376,34 @@ impl<'a> Batch<'a> {
                 refunded: add(sums.refunded, more.refunded),
             };
         }
+    }
+
+    /// What changes on holds and spends count for.
+    fn counted_by(&self, changes: &SpendChanges) -> Vec<Counted> {
+        let minus = |credits: Credits| Credits::from_micros(credits.micros().saturating_neg());
+        let of_hold = |hold: &Hold, held: Credits| Counted {
+            account: hold.account.clone(),
+            purpose: hold.purpose.clone(),
+            time: hold.made_at,
+            held,
+            spent: Credits::ZERO,
+        };
+        let of_usage = |usage: &Usage, spent: Credits| Counted {
+            account: usage.account.clone(),
+            purpose: usage.purpose.clone(),
+            time: usage.counted_at,
+            held: Credits::ZERO,
+            spent,
+        };
+        let made = changes.hold.as_ref().map(|hold| of_hold(hold, hold.credits));
+        let ended = changes.resolution.and_then(|end| self.state.holds.get(&end.hold));
+        let ended = ended.map(|hold| of_hold(hold, minus(hold.credits)));
+        let spent = changes.usage.as_ref().map(|usage| of_usage(usage, usage.credits));
+        let back = changes.refund.and_then(|(id, refunded)| {
+            let usage = self.state.usages.get(&id)?;
+            Some(of_usage(usage, usage.refunded.checked_sub(refunded)?))
+        });
+        [made, ended, spent, back].into_iter().flatten().collect()
     }
 
     fn limit(&mut self, changes: &LimitChanges) {
@@ -492,8 +536,7 @@ impl<'a> Batch<'a> {
             .into_iter()
             .filter_map(|id| state.orders.get(&id).map(|order| (id, order.progress)))
             .collect();
-        rows.new_lots =
-            self.new_lots.iter().filter_map(|id| state.lots.get(id).cloned()).collect();
+        rows.new_lots = self.new_lots.iter().filter_map(|id| state.lots.get(id).cloned()).collect();
         rows.lots_changed = self
             .old_lots
             .into_iter()
@@ -507,8 +550,7 @@ impl<'a> Batch<'a> {
                 Some((account, unit, balance, is_new))
             })
             .collect();
-        rows.holds =
-            self.new_holds.iter().filter_map(|id| state.holds.get(id).cloned()).collect();
+        rows.holds = self.new_holds.iter().filter_map(|id| state.holds.get(id).cloned()).collect();
         rows.usages =
             self.new_usages.iter().filter_map(|id| state.usages.get(id).cloned()).collect();
         rows.refunds = self

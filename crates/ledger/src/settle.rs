@@ -3,17 +3,17 @@
 //! Each builds a draft from the state as it is and changes nothing.
 
 use inspay_primitives::{
-    Credits, Direction, Order, OrderId, OrderProgress, Reference, Rounding, U256, Usd,
-    mul_div,
+    Credits, Direction, Order, OrderId, OrderProgress, Reference, Rounding, U256, Usd, mul_div,
 };
 
 use crate::{
-    BookAccount, Bucket, Decision, EntryKind, EventKind, EventSnapshot, Evidence, IgnoreReason, LatePolicy,
-    LateTerms, LedgerState, Lot, LotMove, LotSource, Refusal, Reversal, Settlement, SettlementKind,
-    SettlementRules, Side, Split, SuspenseReason, TransferMark, TransferRecord, Unit,
-    order_rules::{is_paid, split, state_of},
+    BookAccount, Bucket, Decision, EntryKind, EventKind, EventSnapshot, Evidence, IgnoreReason,
+    LatePolicy, LateTerms, LedgerState, Lot, LotMove, LotSource, Refusal, Reversal, Settlement,
+    SettlementKind, SettlementRules, Side, Split, SuspenseReason, TransferMark, TransferRecord,
+    Unit,
     draft::{Draft, Grant, Told},
     grant::add_grant,
+    order_rules::{is_paid, split, state_of},
     post::Batch,
 };
 
@@ -442,8 +442,10 @@ pub(crate) fn reverse(
             draft.line(BookAccount::Withdrawn, unit, Side::Credit, settled.base_units);
         }
         SettlementKind::Late | SettlementKind::Order => {
-            let order =
-                settled.order.and_then(|id| batch.state.orders.get(&id)).ok_or(Refusal::NoSuchOrder)?;
+            let order = settled
+                .order
+                .and_then(|id| batch.state.orders.get(&id))
+                .ok_or(Refusal::NoSuchOrder)?;
             reverse_order(&mut draft, batch, order, (record, settled), rules)?;
             return Ok(draft);
         }

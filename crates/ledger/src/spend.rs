@@ -235,10 +235,7 @@ fn open_hold<'a>(batch: &'a Batch<'_>, id: HoldId) -> Result<&'a Hold, Refusal> 
 }
 
 /// The first `credits` of the slices, and the rest.
-fn split_slices(
-    slices: &[Slice],
-    credits: Credits,
-) -> Result<(Vec<Slice>, Vec<Slice>), Refusal> {
+fn split_slices(slices: &[Slice], credits: Credits) -> Result<(Vec<Slice>, Vec<Slice>), Refusal> {
     let (mut first, mut rest, mut missing) = (Vec::new(), Vec::new(), credits);
     for slice in slices {
         let taken = slice.credits.min(missing);
@@ -313,27 +310,17 @@ fn end_hold(
     draft.credits(BookAccount::CreditsSpent(feature), Side::Credit, captured);
     draft.moves = moves(&spent, Bucket::Held, Bucket::Spent);
     give_back(&mut draft, batch, &hold.account, Bucket::Held, &rest)?;
-    draft.facts = Facts {
-        hold: Some(hold.id),
-        purpose: Some(&hold.purpose),
-        ..Facts::default()
-    }
-    .text()?;
+    draft.facts =
+        Facts { hold: Some(hold.id), purpose: Some(&hold.purpose), ..Facts::default() }.text()?;
     change_windows(&mut draft, batch, &hold.account, &hold.purpose, hold.made_at, |window| {
         window.held = window.held.checked_sub(hold.credits)?;
         window.spent = window.spent.checked_add(captured)?;
         Some(())
     })?;
-    draft.spends.resolution = Some(Resolution {
-        hold: hold.id,
-        kind,
-        captured,
-        entry_seq: 0,
-        resolved_at: batch.now,
-    });
+    draft.spends.resolution =
+        Some(Resolution { hold: hold.id, kind, captured, entry_seq: 0, resolved_at: batch.now });
     if captured > Credits::ZERO {
-        let wanted =
-            Wanted { account: &hold.account, purpose: &hold.purpose, credits: captured };
+        let wanted = Wanted { account: &hold.account, purpose: &hold.purpose, credits: captured };
         add_usage(&mut draft, batch, &wanted, (Some(hold.id), hold.made_at), spent);
     }
     Ok(draft)

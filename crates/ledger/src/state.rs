@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, CaseClosing, CaseOpening, Credits, Day, Fence, HoldId, Label, LimitId, LotId, Order, OrderId,
-    OrderProgress, Reference, Timestamp, Transfer, TransferId, U256, Usd, UsageId, Zone,
+    AccountId, AssetId, B256, CaseClosing, CaseOpening, Credits, Day, Fence, HoldId, Label,
+    LimitId, LotId, Order, OrderId, OrderProgress, Reference, Timestamp, Transfer, TransferId,
+    U256, UsageId, Usd, Zone,
 };
 
 use crate::{
@@ -200,7 +201,7 @@ pub struct Profile {
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
-/// transfers, and the lots of those orders; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
+/// transfers, and the lots of those orders; which of the assets of those transfers and orders are halted; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
 /// then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and their windows
 /// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; which of `granted` exist; the balances of
 /// [`LedgerState::accounts_touched`].
@@ -264,6 +265,9 @@ pub struct LedgerState {
     pub windows: HashMap<(LimitId, Timestamp), WindowUse>,
     /// What limits that are set begin with: held and spent.
     pub bases: HashMap<LimitId, (Credits, Credits)>,
+    /// Those assets of the transfers and orders of which nothing may be credited, since what is recorded of them is not
+    /// known to be whole.
+    pub halted: BTreeSet<AssetId>,
 }
 
 impl Default for LedgerState {
@@ -282,11 +286,22 @@ impl Default for LedgerState {
             limits: BTreeMap::new(),
             windows: HashMap::new(),
             bases: HashMap::new(),
+            halted: BTreeSet::new(),
         }
     }
 }
 
 impl LedgerState {
+    /// The assets of the transfers and orders that are loaded.
+    #[must_use]
+    pub fn assets_touched(&self) -> BTreeSet<AssetId> {
+        self.transfers
+            .values()
+            .map(|record| record.transfer.key.asset())
+            .chain(self.orders.values().map(|order| order.terms.asset))
+            .collect()
+    }
+
     /// The accounts whose lots, profile and limits are needed, once orders, holds and spends are loaded.
     #[must_use]
     pub fn spenders(&self, touches: &Touches) -> BTreeSet<AccountId> {
@@ -323,12 +338,6 @@ impl LedgerState {
     /// The accounts and units whose balances must be in [`Self::balances`] once everything else is loaded.
     #[must_use]
     pub fn accounts_touched(&self, touches: &Touches) -> BTreeSet<(BookAccount, Unit)> {
-        let assets: BTreeSet<AssetId> = self
-            .transfers
-            .values()
-            .map(|record| record.transfer.key.asset())
-            .chain(self.orders.values().map(|order| order.terms.asset))
-            .collect();
         let spenders = self.spenders(touches);
         let owners: BTreeSet<&AccountId> = self
             .orders
@@ -357,24 +366,24 @@ impl LedgerState {
             BookAccount::CreditsExpired,
             BookAccount::CreditsReversed,
         ];
-        assets
+        self.assets_touched()
             .into_iter()
             .flat_map(|asset| per_asset.clone().map(|account| (account, Unit::Token(asset))))
             .chain(shared.map(|account| (account, Unit::Credits)))
             .chain(touches.shared.iter().map(|account| (account.clone(), Unit::Credits)))
             .chain(self.lots.values().map(|lot| (lot.issued_from(), Unit::Credits)))
-            .chain(features.into_iter().map(|feature| {
-                (BookAccount::CreditsSpent(feature.clone()), Unit::Credits)
-            }))
+            .chain(
+                features
+                    .into_iter()
+                    .map(|feature| (BookAccount::CreditsSpent(feature.clone()), Unit::Credits)),
+            )
             .chain(owners.into_iter().flat_map(|owner| {
                 [
                     (BookAccount::Account(owner.clone()), Unit::Credits),
                     (BookAccount::Owed(owner.clone()), Unit::Credits),
                 ]
             }))
-            .chain(
-                spenders.iter().map(|owner| (BookAccount::Held(owner.clone()), Unit::Credits)),
-            )
+            .chain(spenders.iter().map(|owner| (BookAccount::Held(owner.clone()), Unit::Credits)))
             .collect()
     }
 
@@ -439,7 +448,6 @@ pub struct UsageSums {
 
 /// Which day of usage: account, day in its zone, feature, project.
 pub type UsageDay = (AccountId, Day, Label, Option<Label>);
-
 
 /// What the ledger changes on a transfer's row.
 ///

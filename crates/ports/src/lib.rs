@@ -7,6 +7,7 @@
 
 mod cases;
 mod chain;
+mod halts;
 mod lease;
 mod rates;
 mod records;
@@ -23,6 +24,7 @@ pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
     RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
 };
+pub use halts::{AssetHalt, HaltStore, HaltsCommit};
 pub use lease::{FollowedCursor, LeaseClaim, LeaseRecord, LeaseStore};
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};
 pub use records::{

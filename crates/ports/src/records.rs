@@ -19,7 +19,7 @@ pub struct CursorRecord {
     pub tip: BlockRef,
     /// Heights of the tags, never above the tip and never falling.
     pub tags: ChainTags,
-    /// Everything up to here is proven whole; gates crediting.
+    /// Everything up to here is proven whole, but for the assets that are halted; gates crediting.
     pub audited_to: u64,
     /// Raised by one with every change of branch.
     pub epoch: i64,

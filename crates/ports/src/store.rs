@@ -15,9 +15,9 @@ use inspay_quoting::RateSample;
 
 use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CursorRecord,
-    HistoryLine, IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter, Page,
-    RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
-    TransferTotals, TransferView, WindowBlock,
+    HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter,
+    Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -286,6 +286,12 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 }
 
 /// Everything a gateway keeps.
-pub trait Store: FollowStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore {}
+pub trait Store:
+    FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore
+{
+}
 
-impl<T: FollowStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore> Store for T {}
+impl<T: FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore> Store
+    for T
+{
+}

@@ -27,7 +27,8 @@ pub use confirmation::{ConfirmationPolicy, ConfirmationRule, PolicyError, Standi
 pub use credits::{Credits, CreditsError};
 pub use fence::{Fence, FencingNumber};
 pub use ids::{
-    AccountId, HoldId, IdError, Label, LimitId, LotId, OrderId, QuoteId, Reference, TransferId, UsageId,
+    AccountId, HoldId, IdError, Label, LimitId, LotId, OrderId, QuoteId, Reference, TransferId,
+    UsageId,
 };
 pub use order::{Order, OrderProgress, OrderState, OrderTerms};
 pub use price::{PriceError, Rate, Rounding, mul_div};

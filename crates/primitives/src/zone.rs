@@ -130,8 +130,9 @@ impl Zone {
 
     /// The first instant of a date; where midnight is skipped, the first one there is.
     fn start_of(&self, date: Option<Date>) -> Timestamp {
-        date.and_then(|date| date.to_zoned(self.0.clone()).ok())
-            .map_or(Timestamp::FAR, |zoned| Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        date.and_then(|date| date.to_zoned(self.0.clone()).ok()).map_or(Timestamp::FAR, |zoned| {
+            Timestamp::from_micros(zoned.timestamp().as_microsecond())
+        })
     }
 
     /// The day that an instant falls on here.
@@ -150,7 +151,10 @@ impl Zone {
     #[must_use]
     pub fn month_of(&self, time: Timestamp) -> Span {
         let first = self.date(time).first_of_month();
-        Span { start: self.start_of(Some(first)), end: self.start_of(first.checked_add(1.month()).ok()) }
+        Span {
+            start: self.start_of(Some(first)),
+            end: self.start_of(first.checked_add(1.month()).ok()),
+        }
     }
 }
 
@@ -182,7 +186,10 @@ mod tests {
         assert_eq!(zone.day_of(at("2026-03-01T18:29:59Z")), "2026-03-01".parse().unwrap());
         assert_eq!(zone.day_of(at("2026-03-01T18:30:00Z")), "2026-03-02".parse().unwrap());
         let span = zone.span_of("2026-03-02".parse().unwrap());
-        assert_eq!(span, Span { start: at("2026-03-01T18:30:00Z"), end: at("2026-03-02T18:30:00Z") });
+        assert_eq!(
+            span,
+            Span { start: at("2026-03-01T18:30:00Z"), end: at("2026-03-02T18:30:00Z") }
+        );
         assert!(span.contains(span.start) && !span.contains(span.end));
     }
 

@@ -89,7 +89,7 @@ async fn settle(store: &PostgresStore, transfers: &[Transfer], batch: usize) -> 
         .collect();
     let start = Instant::now();
     for operations in batches {
-        let touched = touches(&operations);
+        let touched = touches(&operations, samples::block_time(9));
         let decide: Decide = Arc::new(move |state| {
             apply(state, &operations, &SettlementRules::default(), samples::block_time(9)).1
         });

@@ -14,6 +14,7 @@ use crate::{
     codec::{self, Fields, all, order_columns, transfer_columns, transfer_with_settlement},
     columns::{chain, height, units},
     error::wrong,
+    halts::is_halted,
     load::{load, lock_head},
     store::PostgresStore,
     write::write,
@@ -29,7 +30,9 @@ const TO_SETTLE: &str = concat!(
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.chain_id = $1 AND t.block_number <= $2 AND t.needs_work AND NOT t.settled ",
-    "AND (t.block_number, t.log_index) > ($4, $5) ORDER BY t.block_number, t.log_index LIMIT $3",
+    "AND (t.block_number, t.log_index) > ($4, $5) AND NOT ",
+    is_halted!("t"),
+    " ORDER BY t.block_number, t.log_index LIMIT $3",
 );
 
 const TO_REVERSE: &str = concat!(
@@ -61,6 +64,22 @@ const ORDERS_FOR: &str = concat!(
              WHERE chain_id = probe.chain_id AND token = probe.token AND treasury = probe.treasury \
              AND due_base_units = probe.base_units::numeric(78, 0) AND slot_held OFFSET 0) AS held)) \
      ORDER BY o.id",
+);
+
+const TO_CLOSE: &str = concat!(
+    "SELECT o.id FROM orders o WHERE o.chain_id = $1 AND o.in_time_until < $2 AND NOT o.closed \
+     AND o.state IN ('open', 'partially_paid') AND NOT ",
+    is_halted!("o"),
+    " ORDER BY o.in_time_until, o.position LIMIT $3",
+);
+
+const OLDEST_UNSETTLED: &str = concat!(
+    "SELECT MIN(block_time) AS oldest FROM (\
+     (SELECT t.block_time FROM transfer t WHERE t.chain_id = $1 AND t.needs_work AND NOT t.settled AND NOT ",
+    is_halted!("t"),
+    " ORDER BY t.block_number LIMIT 1) UNION ALL \
+     (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND settled \
+      ORDER BY block_number LIMIT 1)) AS oldest_of_each",
 );
 
 /// Whether none of a paid order's settled transfers lies above a height. Each subquery reads one table, so that
@@ -202,13 +221,10 @@ impl BooksStore for PostgresStore {
     ) -> Result<Vec<OrderId>, StoreError> {
         let single = self.paged("find orders to close");
         let wrong = wrong(single.act);
-        let query = sqlx::query(
-            "SELECT id FROM orders WHERE chain_id = $1 AND in_time_until < $2 \
-             AND NOT closed AND state IN ('open', 'partially_paid') ORDER BY in_time_until, position LIMIT $3",
-        )
-        .bind(chain(chain_id).map_err(&wrong)?)
-        .bind(chain_time.micros())
-        .bind(i64::from(limit));
+        let query = sqlx::query(TO_CLOSE)
+            .bind(chain(chain_id).map_err(&wrong)?)
+            .bind(chain_time.micros())
+            .bind(i64::from(limit));
         all(&single.rows(query).await?, |row| Fields(row).get("id").map(OrderId::from_uuid))
             .map_err(&wrong)
     }
@@ -219,14 +235,7 @@ impl BooksStore for PostgresStore {
     ) -> Result<Option<Timestamp>, StoreError> {
         let single = self.paged("find the oldest unsettled transfer");
         let wrong = wrong(single.act);
-        let query = sqlx::query(
-            "SELECT MIN(block_time) AS oldest FROM (\
-             (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND NOT settled \
-              ORDER BY block_number LIMIT 1) UNION ALL \
-             (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND settled \
-              ORDER BY block_number LIMIT 1)) AS oldest_of_each",
-        )
-        .bind(chain(chain_id).map_err(&wrong)?);
+        let query = sqlx::query(OLDEST_UNSETTLED).bind(chain(chain_id).map_err(&wrong)?);
         let row = single.row(query).await?;
         row.map_or(Ok(None), |row| Fields(&row).get::<Option<i64>>("oldest"))
             .map(|time| time.map(Timestamp::from_micros))

@@ -295,7 +295,8 @@ pub(crate) fn lot(row: &PgRow) -> Read<Lot> {
         source: fields.text("source", LotSource::parse)?,
         campaign: fields.optional_parsed("campaign")?,
         scope: fields.optional_parsed("scope")?,
-        priority: fields.narrow("priority")?,
+        priority: u8::try_from(fields.get::<i16>("priority")?)
+            .map_err(|error| corrupt("priority", error))?,
         order: fields.optional_order("order_id")?,
         transfer: fields.optional_transfer_id("transfer_id")?,
         granted: fields.credits("granted")?,

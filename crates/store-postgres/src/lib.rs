@@ -13,6 +13,7 @@ mod columns;
 mod copy;
 mod error;
 mod follow;
+mod halts;
 mod idempotency;
 mod laws;
 mod lease;

@@ -17,6 +17,7 @@ use crate::{
     },
     columns::chain,
     error::wrong,
+    halts::is_halted,
     lease::now_micros,
     session::Session,
     spending,
@@ -40,14 +41,21 @@ const OPERATIONS: &str =
 
 const TRANSFERS: &str = concat!(
     "SELECT ",
+    is_halted!("t"),
+    " AS halted, ",
     transfer_columns!(),
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.id = ANY($1::bytea[]) ORDER BY t.id FOR UPDATE OF t",
 );
 
-const ORDERS: &str =
-    concat!("SELECT ", order_columns!(), " FROM orders o WHERE o.id = ANY($1::uuid[])");
+const ORDERS: &str = concat!(
+    "SELECT ",
+    is_halted!("o"),
+    " AS halted, ",
+    order_columns!(),
+    " FROM orders o WHERE o.id = ANY($1::uuid[])",
+);
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
 /// Each is looked up for itself, whatever the planner believes of the tables' sizes.
@@ -158,9 +166,14 @@ async fn load_transfers(
     }
     let ids: Vec<&[u8]> = touches.transfers.iter().map(|id| id.digest().as_slice()).collect();
     let rows = session.rows(sqlx::query(TRANSFERS).bind(ids)).await?;
-    let records =
-        all(&rows, |row| Ok((Fields(row).transfer_id("id")?, codec::transfer_record(row)?)));
-    state.transfers.extend(records.map_err(&wrong)?);
+    for row in &rows {
+        let fields = Fields(row);
+        let record = codec::transfer_record(row).map_err(&wrong)?;
+        if fields.get("halted").map_err(&wrong)? {
+            state.halted.insert(record.transfer.key.asset());
+        }
+        state.transfers.insert(fields.transfer_id("id").map_err(&wrong)?, record);
+    }
     Ok(())
 }
 
@@ -181,8 +194,13 @@ async fn load_orders(
     }
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let rows = session.rows(sqlx::query(ORDERS).bind(ids)).await?;
-    let orders = all(&rows, codec::order).map_err(&wrong)?;
-    state.orders.extend(orders.into_iter().map(|order| (order.terms.id, order)));
+    for row in &rows {
+        let order = codec::order(row).map_err(&wrong)?;
+        if Fields(row).get("halted").map_err(&wrong)? {
+            state.halted.insert(order.terms.asset);
+        }
+        state.orders.insert(order.terms.id, order);
+    }
     Ok(())
 }
 

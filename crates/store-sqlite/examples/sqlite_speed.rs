@@ -97,7 +97,7 @@ async fn settle(store: &SqliteStore, count: u64, batch: u64) -> Result<(), Box<d
     while first < count {
         let numbers = first..(first + batch).min(count);
         let operations: Vec<Operation> = numbers.map(settlement).collect::<Result<_, _>>()?;
-        let wanted = touches(&operations);
+        let wanted = touches(&operations, samples::block_time(9));
         let decide: Decide = Arc::new(move |state| {
             apply(state, &operations, &SettlementRules::default(), samples::block_time(9)).1
         });

@@ -16,6 +16,7 @@ use crate::{
     },
     columns::{chain, height, hex_list, json_list, units},
     error::wrong,
+    halts::is_halted,
     load::load,
     session::hot,
     store::SqliteStore,
@@ -26,7 +27,9 @@ const TO_SETTLE: &str = concat!(
     "SELECT ",
     transfer_columns!(),
     " FROM transfer t WHERE t.chain_id = ?1 AND t.block_number <= ?2 AND t.needs_work = 1 AND t.settled = 0 ",
-    "AND (t.block_number, t.log_index) > (?4, ?5) ORDER BY t.block_number, t.log_index LIMIT ?3",
+    "AND (t.block_number, t.log_index) > (?4, ?5) AND NOT ",
+    is_halted!("t"),
+    " ORDER BY t.block_number, t.log_index LIMIT ?3",
 );
 
 const TO_REVERSE: &str = concat!(
@@ -60,15 +63,23 @@ const ORDERS_FOR: &str = concat!(
 
 const EARLIER_ORDER: &str = "SELECT 1 FROM orders WHERE chain_id = ?1 AND created_at <= ?2 LIMIT 1";
 
-const TO_CLOSE: &str = "SELECT id FROM orders WHERE chain_id = ?1 AND in_time_until < ?2 \
-     AND closed = 0 AND state IN ('open', 'partially_paid') ORDER BY in_time_until, position LIMIT ?3";
+const TO_CLOSE: &str = concat!(
+    "SELECT o.id FROM orders o WHERE o.chain_id = ?1 AND o.in_time_until < ?2 AND o.closed = 0 \
+     AND o.state IN ('open', 'partially_paid') AND NOT ",
+    is_halted!("o"),
+    " ORDER BY o.in_time_until, o.position LIMIT ?3",
+);
 
-const OLDEST_UNSETTLED: &str = "SELECT MIN(block_time) AS oldest FROM (\
-     SELECT block_time FROM (SELECT block_time FROM transfer \
-         WHERE chain_id = ?1 AND needs_work = 1 AND settled = 0 ORDER BY block_number LIMIT 1) \
+const OLDEST_UNSETTLED: &str = concat!(
+    "SELECT MIN(block_time) AS oldest FROM (\
+     SELECT block_time FROM (SELECT t.block_time FROM transfer t \
+         WHERE t.chain_id = ?1 AND t.needs_work = 1 AND t.settled = 0 AND NOT ",
+    is_halted!("t"),
+    " ORDER BY t.block_number LIMIT 1) \
      UNION ALL \
      SELECT block_time FROM (SELECT block_time FROM transfer \
-         WHERE chain_id = ?1 AND needs_work = 1 AND settled = 1 ORDER BY block_number LIMIT 1))";
+         WHERE chain_id = ?1 AND needs_work = 1 AND settled = 1 ORDER BY block_number LIMIT 1))",
+);
 
 const FREE_SLOTS: &str = "UPDATE orders SET slot_held = 0 WHERE position IN (\
      SELECT position FROM (SELECT o.position FROM orders o \

@@ -168,8 +168,8 @@ const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus
          AND (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;') \
      UNION ALL SELECT account, 'credits', 0, debits, 0 FROM book_account WHERE unit = 'credits' \
          AND (account >= 'account:' AND account < 'account;' OR account >= 'held:' AND account < 'held;') \
-     UNION ALL SELECT 'account:' || account, 'credits', 0, CAST(credits_left AS TEXT), 0 FROM lot \
-     UNION ALL SELECT 'held:' || account, 'credits', 0, CAST(held AS TEXT), 0 FROM lot \
+     UNION ALL SELECT 'account:' || account, 'credits', 0, CAST(MAX(credits_left, 0) AS TEXT), 0 FROM lot \
+     UNION ALL SELECT 'held:' || account, 'credits', 0, CAST(MAX(held, 0) AS TEXT), 0 FROM lot \
      ORDER BY place";
 
 /// What is held is what open holds have, and an ended hold has one end.

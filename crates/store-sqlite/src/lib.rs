@@ -11,6 +11,7 @@ mod codec;
 mod columns;
 mod error;
 mod follow;
+mod halts;
 mod idempotency;
 mod laws;
 mod lease;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use inspay_ledger::{LedgerState, OperationKey, StoredOperation, Touches, TransferRecord};
+use inspay_ledger::{LedgerState, OperationKey, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
 use inspay_primitives::TransferId;
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use crate::{
     },
     columns::{hex_list, json_list},
     error::wrong,
+    halts::is_halted,
     lease::{BROKEN_FENCE, fence_list},
     script::Script,
     session::{Session, hot},
@@ -32,7 +33,9 @@ const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq, refusal FROM opera
 const TRANSFERS: &str = concat!(
     "SELECT ",
     transfer_columns!(),
-    ", t.settled FROM transfer t WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
+    ", t.settled, ",
+    is_halted!("t"),
+    " AS halted FROM transfer t WHERE t.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
 );
 
 /// The settlements in force of transfers: apart, since most transfers that are loaded have none.
@@ -46,7 +49,9 @@ const SETTLEMENTS: &str = concat!(
 const ORDERS: &str = concat!(
     "SELECT ",
     order_columns!(),
-    " FROM orders o WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
+    ", ",
+    is_halted!("o"),
+    " AS halted FROM orders o WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
 );
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
@@ -118,9 +123,13 @@ async fn load_named(
             0 => head = Some(codec::head(row)?),
             1 => state.operations.extend([operation(row)?]),
             2 => {
-                let (id, record, is_settled) = transfer(row)?;
-                if is_settled {
+                let fields = Fields(row);
+                let (id, record) = (fields.transfer_id("id")?, codec::transfer_alone(row)?);
+                if fields.get("settled")? {
                     settled.push(id);
+                }
+                if fields.get("halted")? {
+                    state.halted.insert(record.transfer.key.asset());
                 }
                 state.transfers.insert(id, record);
             }
@@ -202,13 +211,11 @@ fn operation(row: &SqliteRow) -> Read<(OperationKey, StoredOperation)> {
     Ok((key, StoredOperation { fingerprint, entry_seq, refusal }))
 }
 
-fn transfer(row: &SqliteRow) -> Read<(TransferId, TransferRecord, bool)> {
-    let fields = Fields(row);
-    Ok((fields.transfer_id("id")?, codec::transfer_alone(row)?, fields.get("settled")?))
-}
-
 fn take_order(state: &mut LedgerState, row: &SqliteRow) -> Read<()> {
     let order = codec::order(row)?;
+    if Fields(row).get("halted")? {
+        state.halted.insert(order.terms.asset);
+    }
     state.orders.insert(order.terms.id, order);
     Ok(())
 }

@@ -17,17 +17,20 @@ mod tests {
 
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
-        ApiKeyRecord, AttributionProbe, CaseFilter, KeyScope, OrderFilter, Page, Store,
-        StoredResponse, TransferFilter,
+        ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, KeyScope, OrderFilter,
+        Page, Store, StoredResponse, TransferFilter,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
                 quote, reference, terms, treasury, usdt,
             },
             teller::{close, reverse, settle_alone, settle_for, write},
+            till::{SpendingLife, spend_some},
         },
     };
-    use inspay_primitives::{CaseClosing, CaseKind, CaseOpening, LotId, Timestamp, Transfer, U256};
+    use inspay_primitives::{
+        CaseClosing, CaseKind, CaseOpening, Fence, FencingNumber, LotId, Timestamp, Transfer, U256,
+    };
     use inspay_quoting::{RateSample, SourceKind};
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
 
@@ -38,13 +41,20 @@ mod tests {
     };
 
     /// Rows that a statement brings along itself.
-    const BROUGHT: [&str; 14] = [
+    const BROUGHT: [&str; 21] = [
         "gone VIRTUAL TABLE",
         "probe VIRTUAL TABLE",
         "wanted VIRTUAL TABLE",
         "CONSTANT ROW",
         "mark",
         "moved",
+        "back",
+        "basis",
+        "ended",
+        "gone",
+        "newest",
+        "now",
+        "page",
         "progress",
         "seen",
         "sums",
@@ -56,7 +66,8 @@ mod tests {
     ];
 
     /// Indexes over what waits, or over one chain's window: a search by the chain alone finds little.
-    const SHORT: [&str; 5] = [
+    const SHORT: [&str; 6] = [
+        "asset_halt",
         "block",
         "orders_paid_slots",
         "orders_closed_slots",
@@ -221,6 +232,15 @@ mod tests {
         let (kind, subject) = (CaseKind::NegativeAccount, "someone".to_owned());
         let body_json = "{}".to_owned();
         let at = block_time(1);
+        let fence = Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED };
+        let why = "5 are missing".to_owned();
+        let halt =
+            AssetHalt { asset: usdt(), treasury: treasury(), halted_at: at, found_at: 1, why };
+        let (resolved, opened) = (Vec::new(), Vec::new());
+        let lifted = vec![(usdt(), treasury())];
+        let commit = HaltsCommit { fence, halted: vec![halt], lifted, resolved, opened };
+        store.commit_halts(commit).await.expect("halts");
+        store.halts(CHAIN).await.expect("reads");
         let opening = CaseOpening { kind, subject: subject.clone(), opened_at: at, body_json };
         let id = store.open_case(opening).await.expect("opens");
         let resolution = "paid".to_owned();
@@ -229,6 +249,18 @@ mod tests {
         store.case(id).await.expect("reads");
         let page = Page { after: None, limit: 9 };
         store.cases(CaseFilter::default(), page).await.expect("lists");
+    }
+
+    /// Every act of spending, in batches of one and of many.
+    async fn spend(store: &Arc<dyn Store>) {
+        spend_some(store, block_time(20)).await;
+        let mut life = SpendingLife::new(3, block_time(30), 3);
+        write(store, life.birth(), life.now()).await;
+        for most in [1, 30].repeat(12) {
+            let operations = life.batch(most);
+            let written = write(store, operations, life.now()).await;
+            life.learn(&written.rows);
+        }
     }
 
     #[tokio::test]
@@ -245,6 +277,7 @@ mod tests {
         read(&store).await;
         serve(&store).await;
         look_at_cases(&store).await;
+        spend(&store).await;
         assert_eq!(store.broken_laws().await.expect("checks"), []);
         let statements = RUN.lock().expect("not poisoned").clone();
         let [mut reader, mut writer] = raw(&path).await;
@@ -286,6 +319,6 @@ mod tests {
                 looks += 1;
             }
         }
-        assert_eq!(looks, 27);
+        assert_eq!(looks, 33);
     }
 }

@@ -1,37 +1,59 @@
-//! The balance proof: opening + in − out of a treasury equals what the chain says it holds, or nothing
-//! further counts as whole.
+//! The balance proof: opening + in − out of a treasury equals what the chain says it holds, or nothing of that asset is
+//! credited.
 //!
-//! A difference is traced to its block, which is read again from the chain before it is believed.
+//! A difference is traced to its block, which is read again from the chain before it is believed. Never holds up an
+//! asset for another's difference.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{BTreeMap, HashMap};
 
-use futures::{StreamExt, future::try_join_all, stream};
-use inspay_ports::{AppliedBlock, ChainError, ChainErrorKind, Proof, WatchFilter};
-use inspay_primitives::{Address, AssetId, BlockRef, Timestamp, Transfer, U256};
+use futures::future::try_join_all;
+use inspay_ports::AssetHalt;
+use inspay_primitives::{Address, AssetId, BlockRef, Timestamp, U256};
 
 use crate::{
     catch_up::check_number,
+    compare::{Compared, Pair, Sides},
     error::FollowError,
     follower::{Follower, Stepped},
     heal::Healed,
     meters,
-    reader::RangeReader,
-    settings::FollowedAsset,
     status::Stall,
 };
 
-/// When the books are compared, and what came of it last.
+/// One treasury of one asset.
+pub(crate) type PairKey = (AssetId, Address);
+
+/// When the books are compared, what came of it last, and what is halted.
 #[derive(Debug, Default)]
 pub(crate) struct Auditor {
     at_once: bool,
-    was_made: bool,
-    /// Whether the books differed when they were last compared.
-    differs: bool,
-    failures: u32,
+    made_at: Option<Timestamp>,
     failed_at: Option<Timestamp>,
     retry_at: Option<Timestamp>,
-    openings: HashMap<(AssetId, Address), U256>,
-    stall: Option<Stall>,
+    /// How often each was found to differ, one time after another.
+    failures: HashMap<PairKey, u32>,
+    openings: HashMap<PairKey, U256>,
+    halts: BTreeMap<PairKey, AssetHalt>,
+    findings: Vec<Finding>,
+    /// Blocks that were read again by the present audit.
+    read_again: Vec<u64>,
+}
+
+/// One treasury of one asset, as the last audit found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The asset.
+    pub asset: AssetId,
+    /// What it is called.
+    pub symbol: String,
+    /// The treasury.
+    pub treasury: Address,
+    /// At the end of which block.
+    pub at: BlockRef,
+    /// Both sides; `None` where the chain does not tell.
+    pub sides: Option<Sides>,
+    /// What is wrong; `None` where both are equal.
+    pub stall: Option<Stall>,
 }
 
 impl Auditor {
@@ -43,347 +65,252 @@ impl Auditor {
         self.at_once = true;
     }
 
-    /// Whether to compare now: once after the start, and while something waits for it.
-    pub(crate) fn is_due(&self, now: Timestamp, is_needed: bool) -> bool {
+    /// Whether to compare now: once after the start, while something waits for it, and ever so often.
+    pub(crate) fn is_due(&self, now: Timestamp, is_needed: bool, every_micros: i64) -> bool {
         // A clock that was set back must not keep it from being made.
-        let is_set_back = self.failed_at.is_some_and(|failed_at| now < failed_at);
-        let is_time = self.retry_at.is_none_or(|retry_at| retry_at <= now) || is_set_back;
-        (!self.was_made || is_needed) && is_time
+        let is_set_back = |at: Timestamp| now < at;
+        let is_time = self.retry_at.is_none_or(|retry_at| retry_at <= now)
+            || self.failed_at.is_some_and(is_set_back);
+        let is_old = self.made_at.is_none_or(|made_at| {
+            is_set_back(made_at) || every_micros <= now.micros().saturating_sub(made_at.micros())
+        });
+        (is_old || is_needed || !self.halts.is_empty()) && is_time
     }
 
-    pub(crate) const fn found_difference(&self) -> bool {
-        self.differs
+    pub(crate) fn opening(&self, key: PairKey) -> Option<U256> {
+        self.openings.get(&key).copied()
     }
 
-    pub(crate) const fn stall(&self) -> Option<&Stall> {
-        self.stall.as_ref()
+    pub(crate) fn keep_opening(&mut self, key: PairKey, opening: U256) {
+        self.openings.insert(key, opening);
+    }
+
+    pub(crate) fn note_read_again(&mut self, number: u64) {
+        self.read_again.push(number);
+    }
+
+    pub(crate) const fn halts(&self) -> &BTreeMap<PairKey, AssetHalt> {
+        &self.halts
+    }
+
+    pub(crate) fn keep_halts(&mut self, halts: impl IntoIterator<Item = AssetHalt>) {
+        self.halts = halts.into_iter().map(|halt| ((halt.asset, halt.treasury), halt)).collect();
+    }
+
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    pub(crate) fn read_again(&self) -> &[u64] {
+        &self.read_again
+    }
+
+    fn begin(&mut self) {
+        // If it fails, new blocks come first and it is made again at the head.
+        self.at_once = false;
+        self.read_again.clear();
+    }
+
+    fn ended(&mut self, now: Timestamp, findings: Vec<Finding>, retry_micros: i64) {
+        self.made_at = Some(now);
+        for finding in &findings {
+            let key = (finding.asset, finding.treasury);
+            match finding.stall {
+                Some(_) => {
+                    let failures = self.failures.entry(key).or_default();
+                    *failures = failures.saturating_add(1);
+                }
+                None => {
+                    self.failures.remove(&key);
+                }
+            }
+        }
+        self.findings = findings;
+        if self.findings.iter().all(|finding| finding.stall.is_none()) {
+            (self.failed_at, self.retry_at) = (None, None);
+        } else {
+            self.put_off(now, retry_micros);
+        }
+    }
+
+    fn put_off(&mut self, now: Timestamp, retry_micros: i64) {
+        self.failed_at = Some(now);
+        self.retry_at = Some(Timestamp::from_micros(now.micros().saturating_add(retry_micros)));
+    }
+
+    /// Reading again is dear: at once, and ever more rarely while it does not help.
+    fn may_heal(&self, key: PairKey) -> bool {
+        let failures = self.failures.get(&key).copied().unwrap_or_default();
+        failures.saturating_add(1).is_power_of_two()
     }
 }
 
-/// One treasury of one asset, compared at one block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pair<'a> {
-    listed: &'a FollowedAsset,
-    treasury: Address,
-    /// The first block whose transfers are recorded.
-    pub(crate) first: u64,
-}
-
-impl Pair<'_> {
-    const fn asset(&self) -> AssetId {
-        self.listed.asset.id
-    }
-}
-
-#[derive(Debug)]
-enum Verdict {
-    Agrees,
-    Differs { pair: usize, difference: String },
-    Stalled(Stall),
+/// Whether what is wrong is looked for in the blocks and mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Mend,
+    LookOnly,
 }
 
 impl Follower {
-    /// Compares the books with the chain at the tip.
+    /// Compares the books with the chain, and halts the crediting of each asset whose books differ from it.
+    ///
+    /// What ranges have brought is compared at the tip, and so is what is halted; what is compared from time to time,
+    /// where the chain is final.
     pub(crate) async fn audit(&mut self) -> Result<Stepped, FollowError> {
-        // If it fails, new blocks come first and it is made again at the head.
-        self.auditor.at_once = false;
-        let Some(cursor) = self.follow.cursor().copied() else {
+        self.auditor.begin();
+        if self.follow.cursor().is_none() {
             return Ok(Stepped::Idle(crate::follow::Idle::AtHead));
-        };
-        let at = cursor.tip;
-        let settings = self.settings.clone();
-        let pairs: Vec<Pair<'_>> = settings
-            .assets
-            .iter()
-            .filter(|listed| listed.balance_proof)
-            .flat_map(|listed| {
-                settings.treasuries.iter().map(move |(treasury, first)| Pair {
-                    listed,
-                    treasury: *treasury,
-                    first: cursor.start_number.max(*first),
-                })
-            })
-            .filter(|pair| pair.first <= at.number)
-            .collect();
-        let mut verdict = self.compare(&pairs, at).await?;
-        let (mut stands, mut tried) = (None, None);
-        while let Verdict::Differs { pair: place, .. } = verdict {
-            // Reading again is dear: once for each, and ever more rarely while it does not help.
-            let is_due = self.auditor.failures.saturating_add(1).is_power_of_two();
-            let Some(pair) = pairs.get(place).filter(|_| is_due && tried < Some(place)) else {
-                break;
-            };
-            tried = Some(place);
-            match self.heal(pair, at).await? {
-                Healed::Whole => {}
-                Healed::Stands { number } => {
-                    stands = Some(number);
-                    break;
-                }
-                Healed::Unknown => self.reread(pair, at).await?,
-            }
-            verdict = self.compare(&pairs, at).await?;
         }
-        let stall = match verdict {
-            Verdict::Agrees => return self.passed(at).await,
-            Verdict::Stalled(stall) => stall,
-            Verdict::Differs { pair, difference } => {
-                let Some(pair) = pairs.get(pair) else { return self.passed(at).await };
-                self.auditor.differs = true;
-                self.follow.hold_audit();
-                let from = if let Some(number) = stands {
-                    number
-                } else if (pair.first..at.number).contains(&cursor.audited_to) {
-                    cursor.audited_to.saturating_add(1)
-                } else {
-                    pair.first
-                };
-                Stall::BooksDifferFromChain {
-                    symbol: pair.listed.asset.symbol.clone(),
-                    treasury: pair.treasury,
-                    from,
-                    to: stands.unwrap_or(at.number),
-                    difference,
-                }
+        let is_needed = self.follow.needs_audit();
+        let found = match self.find_differences(Manner::Mend).await {
+            Ok(found) => found,
+            // Nothing waits for it: the chain is followed and credited meanwhile.
+            Err(FollowError::Chain(error)) if !is_needed => {
+                let stall = Stall::of(&FollowError::Chain(error));
+                tracing::warn!(chain.id = self.settings.chain_id.0, "no audit: {stall}");
+                meters::failed(self.settings.chain_id, stall.code());
+                self.auditor.put_off(self.clock.now(), self.retry_micros());
+                return Ok(Stepped::AuditFailed(stall));
             }
+            Err(error) => return Err(error),
         };
-        Ok(self.failed(stall))
+        // First the halts: what is whole counts as whole only once what is not is halted.
+        self.change_halts(&found, is_needed).await?;
+        let first = found.iter().find_map(|finding| finding.stall.clone());
+        let (now, retry_micros) = (self.clock.now(), self.retry_micros());
+        self.auditor.ended(now, found, retry_micros);
+        self.vouch().await?;
+        let up_to = self.follow.cursor().map_or(0, |cursor| cursor.audited_to);
+        Ok(first.map_or(Stepped::Audited { up_to }, Stepped::AuditFailed))
     }
 
-    /// Says so in the cursor at once: what settles waits for it.
-    async fn passed(&mut self, at: BlockRef) -> Result<Stepped, FollowError> {
-        self.auditor.was_made = true;
-        self.auditor.differs = false;
-        self.auditor.failures = 0;
-        self.auditor.failed_at = None;
-        self.auditor.retry_at = None;
-        self.auditor.stall = None;
+    /// Compares the books with the chain at its final block and changes nothing, for people to look at.
+    pub async fn look_at_books(&mut self) -> Result<Vec<Finding>, FollowError> {
+        self.load().await?;
+        self.find_differences(Manner::LookOnly).await
+    }
+
+    /// Compares the books with the chain, mends what can be mended, halts and lifts, for people who want it now.
+    pub async fn audit_now(&mut self) -> Result<Vec<Finding>, FollowError> {
+        self.load().await?;
+        self.audit().await?;
+        Ok(self.auditor.findings().to_vec())
+    }
+
+    /// Of which assets nothing is credited.
+    pub fn halts(&self) -> impl Iterator<Item = &AssetHalt> {
+        self.auditor.halts().values()
+    }
+
+    fn retry_micros(&self) -> i64 {
+        i64::try_from(self.settings.audit_retry_interval.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    async fn find_differences(&mut self, manner: Manner) -> Result<Vec<Finding>, FollowError> {
+        let Some(at) = self.audit_block(manner).await? else { return Ok(Vec::new()) };
+        let settings = self.settings.clone();
+        let start_number = self.follow.start_number();
+        let pairs: Vec<Pair<'_>> =
+            settings.pairs(start_number).filter(|pair| pair.first <= at.number).collect();
+        let mut unknown = Vec::with_capacity(pairs.len());
+        for pair in &pairs {
+            unknown.push(self.learn_opening(pair).await?);
+        }
+        let compared = try_join_all(pairs.iter().map(|pair| self.compare_one(pair, at))).await?;
+        let mut found = Vec::with_capacity(pairs.len());
+        for ((pair, unknown), compared) in pairs.iter().zip(unknown).zip(compared) {
+            let mut finding = Finding {
+                asset: pair.asset(),
+                symbol: pair.listed.asset.symbol.clone(),
+                treasury: pair.treasury,
+                at,
+                sides: None,
+                stall: unknown,
+            };
+            if finding.stall.is_none() {
+                (finding.sides, finding.stall) = self.judge(pair, at, compared, manner).await?;
+            }
+            if let Some(stall) = &finding.stall {
+                tracing::warn!(chain.id = self.settings.chain_id.0, "{stall}");
+                meters::failed(self.settings.chain_id, stall.code());
+            }
+            found.push(finding);
+        }
+        Ok(found)
+    }
+
+    /// What there is to be said of one pair, after mending what can be mended.
+    async fn judge(
+        &mut self,
+        pair: &Pair<'_>,
+        at: BlockRef,
+        mut compared: Compared,
+        manner: Manner,
+    ) -> Result<(Option<Sides>, Option<Stall>), FollowError> {
+        let mut stands = None;
+        if manner == Manner::Mend && matches!(compared, Compared::Differs(_)) {
+            if self.auditor.may_heal(pair.key()) {
+                match self.heal(pair, at).await? {
+                    Healed::Whole => {}
+                    Healed::Stands { number } => stands = Some(number),
+                    Healed::Unknown => self.reread(pair, at).await?,
+                }
+            }
+            // What was read again for another one may have mended this one, too.
+            compared = self.compare_one(pair, at).await?;
+        }
+        Ok(match compared {
+            Compared::Agrees(sides) => (Some(sides), None),
+            Compared::Unreadable(stall) => (None, Some(stall)),
+            Compared::Differs(sides) => {
+                let stall = Stall::BooksDifferFromChain {
+                    symbol: pair.listed.asset.symbol.clone(),
+                    treasury: pair.treasury,
+                    from: stands.unwrap_or_else(|| self.unproven_from(pair, at)),
+                    to: stands.unwrap_or(at.number),
+                    difference: sides.difference(),
+                };
+                (Some(sides), Some(stall))
+            }
+        })
+    }
+
+    /// The first block in which a difference may lie.
+    fn unproven_from(&self, pair: &Pair<'_>, at: BlockRef) -> u64 {
+        let audited_to = self.follow.cursor().map_or(0, |cursor| cursor.audited_to);
+        if (pair.first..at.number).contains(&audited_to) {
+            audited_to.saturating_add(1)
+        } else {
+            pair.first
+        }
+    }
+
+    /// The block to compare at.
+    async fn audit_block(&self, manner: Manner) -> Result<Option<BlockRef>, FollowError> {
+        let Some(cursor) = self.follow.cursor() else { return Ok(None) };
+        let is_first = self.auditor.made_at.is_none() && manner == Manner::Mend;
+        let is_at_tip = is_first || self.follow.needs_audit() || !self.auditor.halts().is_empty();
+        let number = cursor.tags.finalized_number.min(cursor.tip.number);
+        if is_at_tip || number == cursor.tip.number {
+            return Ok(Some(cursor.tip));
+        }
+        let header = self.chain.header_at(number).await?;
+        check_number(number, &header)?;
+        Ok(Some(header.block))
+    }
+
+    /// Says in the cursor at once what counts as whole now: what settles waits for it.
+    async fn vouch(&mut self) -> Result<(), FollowError> {
+        if !self.follow.needs_audit() {
+            return Ok(());
+        }
         self.follow.audited();
         if let Some(commit) = self.follow.take_upkeep() {
             self.store.commit_blocks(commit).await?;
             self.follow.committed();
             self.tick();
         }
-        Ok(Stepped::Audited { up_to: at.number })
-    }
-
-    fn failed(&mut self, stall: Stall) -> Stepped {
-        let interval =
-            i64::try_from(self.settings.audit_retry_interval.as_micros()).unwrap_or(i64::MAX);
-        let now = self.clock.now();
-        let retry_at = Timestamp::from_micros(now.micros().saturating_add(interval));
-        self.auditor.failed_at = Some(now);
-        self.auditor.retry_at = Some(retry_at);
-        self.auditor.was_made = true;
-        self.auditor.failures = self.auditor.failures.saturating_add(1);
-        tracing::warn!(
-            chain.id = self.settings.chain_id.0,
-            failures = self.auditor.failures,
-            "{stall}"
-        );
-        meters::failed(self.settings.chain_id, stall.code());
-        // Where all blocks count as whole already, an unknown opening takes nothing back.
-        let is_told = self.follow.needs_audit();
-        self.auditor.stall = is_told.then(|| stall.clone());
-        Stepped::AuditFailed(stall)
-    }
-
-    async fn compare(&mut self, pairs: &[Pair<'_>], at: BlockRef) -> Result<Verdict, FollowError> {
-        for pair in pairs {
-            if let Some(stall) = self.learn_opening(pair).await? {
-                return Ok(Verdict::Stalled(stall));
-            }
-        }
-        let compared = try_join_all(pairs.iter().map(|pair| self.compare_one(pair, at))).await?;
-        for (place, compared) in compared.into_iter().enumerate() {
-            match compared {
-                Compared::Agrees => {}
-                Compared::Differs(difference) => {
-                    return Ok(Verdict::Differs { pair: place, difference });
-                }
-                Compared::Unreadable(stall) => return Ok(Verdict::Stalled(stall)),
-            }
-        }
-        Ok(Verdict::Agrees)
-    }
-
-    /// Finds out what the treasury held before its first followed block: nothing before the first block of
-    /// all, else what the settings say, else what the chain says.
-    async fn learn_opening(&mut self, pair: &Pair<'_>) -> Result<Option<Stall>, FollowError> {
-        let key = (pair.asset(), pair.treasury);
-        if self.auditor.openings.contains_key(&key) {
-            return Ok(None);
-        }
-        let Some(number) = pair.first.checked_sub(1) else {
-            self.auditor.openings.insert(key, U256::ZERO);
-            return Ok(None);
-        };
-        if let Some(set) = pair.listed.opening_base_units.get(&pair.treasury) {
-            self.auditor.openings.insert(key, *set);
-            return Ok(None);
-        }
-        let answer = match self.chain.header_at(number).await {
-            Ok(header) => {
-                check_number(number, &header)?;
-                self.chain.balance_of(pair.asset(), pair.treasury, header.block.hash).await
-            }
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(opening) => {
-                self.auditor.openings.insert(key, opening);
-                Ok(None)
-            }
-            Err(error) if is_passing(&error) => Err(error.into()),
-            Err(error) => Ok(Some(Stall::OpeningBalanceUnknown {
-                symbol: pair.listed.asset.symbol.clone(),
-                treasury: pair.treasury,
-                number,
-                why: error.kind.to_string(),
-            })),
-        }
-    }
-
-    pub(crate) async fn compare_one(
-        &self,
-        pair: &Pair<'_>,
-        at: BlockRef,
-    ) -> Result<Compared, FollowError> {
-        let key = (pair.asset(), pair.treasury);
-        let opening = self.auditor.openings.get(&key).copied().unwrap_or_default();
-        let (totals, balance) = futures::join!(
-            self.store.transfer_totals(pair.asset(), pair.treasury, at.number),
-            self.chain.balance_of(pair.asset(), pair.treasury, at.hash),
-        );
-        let totals = totals?;
-        let balance = match balance {
-            Ok(balance) => balance,
-            Err(error) if error.is_transient() => return Err(error.into()),
-            Err(error) => {
-                return Ok(Compared::Unreadable(Stall::BalanceUnreadable {
-                    symbol: pair.listed.asset.symbol.clone(),
-                    treasury: pair.treasury,
-                    number: at.number,
-                    why: error.kind.to_string(),
-                }));
-            }
-        };
-        let held = opening
-            .checked_add(totals.in_base_units)
-            .and_then(|came| came.checked_sub(totals.out_base_units));
-        Ok(match held {
-            Some(held) if held == balance => Compared::Agrees,
-            Some(held) if held < balance => {
-                Compared::Differs(balance.saturating_sub(held).to_string())
-            }
-            Some(held) => Compared::Differs(format!("-{}", held.saturating_sub(balance))),
-            None => Compared::Differs("out of range".to_owned()),
-        })
-    }
-
-    /// Reads everything of one treasury and token again: what can still change by its proofs, the
-    /// finalized rest in ranges. Records what was missing.
-    async fn reread(&mut self, pair: &Pair<'_>, at: BlockRef) -> Result<(), FollowError> {
-        let finalized = self.follow.cursor().map_or(0, |cursor| cursor.tags.finalized_number);
-        let to = at.number.min(finalized);
-        let filter = WatchFilter {
-            chain_id: self.settings.chain_id,
-            tokens: [pair.asset().contract].into(),
-            treasuries: vec![(pair.treasury, pair.first)],
-        };
-        tracing::warn!(
-            chain.id = self.settings.chain_id.0,
-            asset = pair.listed.asset.symbol,
-            range.from = pair.first,
-            range.to = at.number,
-            "the books differ from the chain; the range is read again"
-        );
-        if pair.first <= to {
-            self.record_again(pair.first, to, filter.clone(), &mut |_, _| {}).await?;
-        }
-        let near_head = to.saturating_add(1).max(pair.first)..=at.number;
-        let headers: Vec<_> =
-            near_head.filter_map(|number| self.follow.window().hash_at(number)).collect();
-        let (chain, filter) = (&self.chain, &filter);
-        let mut proofs = stream::iter(headers)
-            .map(|hash| async move {
-                let header = chain.header_by_hash(hash).await?;
-                chain.proven_block(&header, filter).await
-            })
-            .buffered(self.settings.proof_concurrency.max(1));
-        let mut found: Vec<AppliedBlock> = Vec::new();
-        while let Some(proven) = proofs.next().await {
-            let proven = proven?;
-            let block = proven.header.block;
-            found.push(AppliedBlock { block, proof: proven.proof, transfers: proven.transfers });
-        }
-        drop(proofs);
-        self.keep_again(found).await
-    }
-
-    /// Reads finalized blocks up to the tip again in ranges and records what was missing. The cursor stays.
-    pub(crate) async fn record_again(
-        &mut self,
-        from: u64,
-        to: u64,
-        filter: WatchFilter,
-        progress: &mut (dyn FnMut(u64, usize) + Send),
-    ) -> Result<(), FollowError> {
-        let mut reader =
-            RangeReader::new(Arc::clone(&self.chain), filter, from, to, self.settings.ranges);
-        while let Some(span) = reader.next_span().await? {
-            let read = span.transfers.len();
-            self.keep_again(self.by_block(span.transfers)).await?;
-            progress(span.to, read);
-        }
         Ok(())
-    }
-
-    /// What a range brought, block by block. A block of the window keeps the proof it has.
-    fn by_block(&self, transfers: Vec<Transfer>) -> Vec<AppliedBlock> {
-        let mut blocks: Vec<AppliedBlock> = Vec::new();
-        for transfer in transfers {
-            match blocks.last_mut().filter(|last| last.block == transfer.block) {
-                Some(last) => last.transfers.push(transfer),
-                None => blocks.push(AppliedBlock {
-                    block: transfer.block,
-                    proof: self.follow.window().proof_of(transfer.block).unwrap_or(Proof::Range),
-                    transfers: vec![transfer],
-                }),
-            }
-        }
-        blocks
-    }
-
-    async fn keep_again(&mut self, blocks: Vec<AppliedBlock>) -> Result<(), FollowError> {
-        let has_transfers = blocks.iter().any(|block| !block.transfers.is_empty());
-        let commit = has_transfers.then(|| self.follow.reread_commit(blocks)).flatten();
-        if let Some(commit) = commit {
-            let cursor = commit.cursor;
-            self.store.commit_blocks(commit).await?;
-            self.follow.reread_committed(cursor);
-            self.tick();
-        }
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-pub(crate) enum Compared {
-    Agrees,
-    Differs(String),
-    Unreadable(Stall),
-}
-
-/// Whether an opening balance may be answered later. A block or a state that is not there will not come:
-/// it was pruned, or the token was not there yet.
-const fn is_passing(error: &ChainError) -> bool {
-    match &error.kind {
-        ChainErrorKind::Unreachable(_) | ChainErrorKind::RateLimited(_) => true,
-        ChainErrorKind::RangeTooLarge { .. }
-        | ChainErrorKind::NotYet(_)
-        | ChainErrorKind::Contradiction(_)
-        | ChainErrorKind::Reverted(_)
-        | ChainErrorKind::Refused(_) => false,
     }
 }

@@ -194,6 +194,11 @@ impl Follower {
         self.status.send_modify(|status| *status = FollowStatus::new(status.chain_id));
     }
 
+    /// The holding of the chain's lease that it follows under.
+    pub(crate) const fn fencing(&self) -> FencingNumber {
+        self.fencing
+    }
+
     /// Whether it follows under a lease.
     pub(crate) fn is_leased(&self) -> bool {
         self.fencing != FencingNumber::UNLEASED
@@ -283,9 +288,7 @@ impl Follower {
             None => Vec::new(),
         };
         self.follow = Follow::restore(rules(&self.settings, self.fencing), cursor, &window);
-        if self.auditor.found_difference() {
-            self.follow.hold_audit();
-        }
+        self.load_halts().await?;
         self.tags.forget();
         self.is_loaded = true;
         Ok(())
@@ -389,13 +392,18 @@ impl Follower {
                 if self.follow.next() == Next::Commit {
                     return Ok(None);
                 }
-                if self.auditor.is_due(self.clock.now(), self.follow.needs_audit()) {
+                if self.is_audit_due() {
                     return self.audit().await.map(Some);
                 }
                 Ok(Some(Stepped::Idle(idle)))
             }
             Idle::NodeLags { .. } | Idle::BeforeStart { .. } => Ok(Some(Stepped::Idle(idle))),
         }
+    }
+
+    fn is_audit_due(&self) -> bool {
+        let every = i64::try_from(self.settings.audit_interval.as_micros()).unwrap_or(i64::MAX);
+        self.auditor.is_due(self.clock.now(), self.follow.needs_audit(), every)
     }
 
     /// Says that something was committed.
@@ -433,7 +441,7 @@ impl Follower {
                 (Some(stall), None)
             }
         };
-        self.show(stalled.or_else(|| self.auditor.stall().cloned()), halted);
+        self.show(stalled, halted);
     }
 
     fn show(&self, stalled: Option<Stall>, halted: Option<HaltReason>) {

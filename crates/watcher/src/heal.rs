@@ -7,9 +7,9 @@ use inspay_ports::{AppliedBlock, ChainError, ChainErrorKind, ProvenBlock};
 use inspay_primitives::BlockRef;
 
 use crate::{
-    audit::{Compared, Pair},
     bisect::Bisection,
     catch_up::check_number,
+    compare::{Compared, Pair},
     error::FollowError,
     follower::Follower,
     meters,
@@ -43,7 +43,7 @@ impl Follower {
         let mut read_again = None;
         for _ in 0..BLOCKS_MAX {
             match self.compare_one(pair, at).await? {
-                Compared::Agrees => return Ok(Healed::Whole),
+                Compared::Agrees(_) => return Ok(Healed::Whole),
                 Compared::Unreadable(_) => return Ok(Healed::Unknown),
                 Compared::Differs(_) => {}
             }
@@ -82,7 +82,7 @@ impl Follower {
                 Err(error) => Err(error.into()),
             };
             match compared {
-                Ok(Compared::Agrees) => search.learn(number, false),
+                Ok(Compared::Agrees(_)) => search.learn(number, false),
                 Ok(Compared::Differs(_)) => search.learn(number, true),
                 Ok(Compared::Unreadable(_)) => return Ok(None),
                 Err(FollowError::Chain(error)) if is_gone(&error) => return Ok(None),
@@ -105,6 +105,7 @@ impl Follower {
         self.store.commit_blocks(commit).await?;
         self.follow.reread_committed(cursor);
         meters::read_again(self.settings.chain_id);
+        self.auditor.note_read_again(block.number);
         tracing::warn!(
             chain.id = self.settings.chain_id.0,
             block.number = block.number,

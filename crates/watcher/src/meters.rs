@@ -1,8 +1,11 @@
 //! What the follower counts and shows.
 
-use inspay_primitives::ChainId;
+use std::collections::BTreeMap;
 
-use crate::status::FollowStatus;
+use inspay_ports::AssetHalt;
+use inspay_primitives::{AssetId, ChainId};
+
+use crate::{audit::PairKey, status::FollowStatus};
 
 fn gauge_value(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
@@ -68,6 +71,27 @@ pub(crate) fn second_pass(chain_id: ChainId, found: &'static str) {
 pub(crate) fn read_again(chain_id: ChainId) {
     metrics::counter!("inspay_follow_blocks_read_again_total", "chain" => chain_id.to_string())
         .increment(1);
+}
+
+/// Shows of which assets nothing is credited, and why; what was shown before is shown to be over.
+pub(crate) fn halts(
+    chain_id: ChainId,
+    symbol_of: impl Fn(AssetId) -> String,
+    before: &BTreeMap<PairKey, AssetHalt>,
+    after: &BTreeMap<PairKey, AssetHalt>,
+) {
+    let show = |halt: &AssetHalt, is_halted: bool| {
+        metrics::gauge!(
+            "inspay_asset_halted",
+            "chain" => chain_id.to_string(),
+            "asset" => symbol_of(halt.asset),
+            "treasury" => halt.treasury.to_string(),
+            "why" => halt.why.clone()
+        )
+        .set(u32::from(is_halted));
+    };
+    before.values().for_each(|halt| show(halt, false));
+    after.values().for_each(|halt| show(halt, true));
 }
 
 /// Counts a step that failed.

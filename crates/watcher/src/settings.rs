@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use inspay_ports::WatchFilter;
 use inspay_primitives::{Address, Asset, ChainId, U256};
 
+use crate::compare::Pair;
+
 /// A listed token and what is known of it beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowedAsset {
@@ -78,6 +80,8 @@ pub struct FollowSettings {
     pub window_blocks_max: u64,
     /// Blocks proven at once.
     pub proof_concurrency: usize,
+    /// How often balances are compared where nothing waits for it.
+    pub audit_interval: Duration,
     /// How long to wait before balances that did not agree are compared again.
     pub audit_retry_interval: Duration,
     /// The longest wait after a failure.
@@ -113,10 +117,22 @@ impl FollowSettings {
             // A day of an Ethereum that does not finalize needs 7,200.
             window_blocks_max: 65_536,
             proof_concurrency: 8,
+            audit_interval: Duration::from_secs(600),
             audit_retry_interval: Duration::from_secs(30),
             backoff_max: Duration::from_secs(3),
             ranges: RangeSettings::default(),
         }
+    }
+
+    /// Every treasury of every asset whose balance is compared, each with the first block that is recorded of it.
+    pub(crate) fn pairs(&self, start_number: u64) -> impl Iterator<Item = Pair<'_>> {
+        self.assets.iter().filter(|listed| listed.balance_proof).flat_map(move |listed| {
+            self.treasuries.iter().map(move |(treasury, from)| Pair {
+                listed,
+                treasury: *treasury,
+                first: start_number.max(*from),
+            })
+        })
     }
 
     /// Everything that is followed.

@@ -194,7 +194,7 @@ impl SimBooks {
             }
             (_, act) => act,
         };
-        Some(Operation { key, act })
+        Some(Operation { key, act, is_request: false })
     }
 
     async fn decide(&self, plant: Plant, transfer: &Transfer, decision: Decision) -> Decision {

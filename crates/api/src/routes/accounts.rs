@@ -139,5 +139,7 @@ pub(crate) async fn history(
     let lines = state.store().history(&account, page).await?;
     let (lines, next) =
         cursor::cut(lines, limit, |line| cursor::encode(HISTORY, &line.entry_seq.to_string()));
-    Ok(Json(HistoryPage { items: lines.iter().map(HistoryLineBody::from).collect(), next }))
+    let items = lines.iter().map(HistoryLineBody::try_from).collect::<Result<_, _>>();
+    let items = items.map_err(|error| Problem::internal(&error))?;
+    Ok(Json(HistoryPage { items, next }))
 }

@@ -1,6 +1,6 @@
 //! Balances, lots and history of one account.
 
-use inspay_ledger::{Lot, Side};
+use inspay_ledger::Lot;
 use inspay_ports::{AccountSummary, HistoryLine};
 use inspay_primitives::{AccountId, Credits, LotId, OrderId, Timestamp, TransferId, Usd};
 use serde::Serialize;
@@ -17,9 +17,12 @@ pub(crate) struct BalanceBody {
     /// only after a payment left the chain whose credits were spent.
     #[schema(value_type = String, example = "1000.000000")]
     available: Credits,
-    /// The sum of its postings.
+    /// The sum of its postings, less what it owes.
     #[schema(value_type = String, example = "1000.000000")]
     posted: Credits,
+    /// What holds have set aside.
+    #[schema(value_type = String, example = "0.000000")]
+    held: Credits,
     /// What lapses, by day, soonest first.
     expiring: Vec<ExpiringDay>,
     /// When it first appeared.
@@ -92,9 +95,15 @@ pub(crate) struct HistoryLineBody {
     /// What the entry records.
     #[schema(example = "settle")]
     kind: &'static str,
-    /// Above zero was added, below zero taken away.
+    /// What it added to the credits that can be spent; below zero was taken away.
     #[schema(value_type = String, example = "1000.000000")]
     credits: Credits,
+    /// What it added to those that holds have set aside.
+    #[schema(value_type = String, example = "0.000000")]
+    held: Credits,
+    /// What it added to what the account owes.
+    #[schema(value_type = String, example = "0.000000")]
+    owed: Credits,
     /// When it happened: chain time for what happens on chain.
     #[schema(value_type = String, format = DateTime)]
     event_at: Timestamp,
@@ -107,6 +116,9 @@ pub(crate) struct HistoryLineBody {
     /// The transfer it is about.
     #[schema(value_type = Option<String>)]
     transfer: Option<TransferId>,
+    /// What it was for: the hold, the purpose, the grant's source.
+    #[schema(value_type = Option<Object>)]
+    facts: Option<serde_json::Value>,
 }
 
 /// A page of an account's history, newest first.
@@ -128,6 +140,7 @@ impl BalanceBody {
             account: summary.account,
             available: Credits::from_micros(available),
             posted: summary.posted,
+            held: summary.held,
             expiring: expiring(lots, now),
             created_at: summary.created_at,
         }
@@ -135,14 +148,14 @@ impl BalanceBody {
 }
 
 fn sum_micros<'a>(lots: impl Iterator<Item = &'a Lot>) -> i64 {
-    lots.fold(0i64, |sum, lot| sum.saturating_add(lot.left.micros()))
+    lots.fold(0i64, |sum, lot| sum.saturating_add(lot.parts.left.micros()))
 }
 
 fn expiring(lots: &[Lot], now: Timestamp) -> Vec<ExpiringDay> {
     let mut days: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
     for lot in lots.iter().filter(|lot| lot.is_live(now) && lot.expires_at < Timestamp::FAR) {
         let left = days.entry(day(lot.expires_at)).or_default();
-        *left = left.saturating_add(lot.left.micros());
+        *left = left.saturating_add(lot.parts.left.micros());
     }
     days.into_iter()
         .map(|(day, micros)| ExpiringDay { day, credits: Credits::from_micros(micros) })
@@ -161,7 +174,7 @@ impl LotBody {
             id: lot.id,
             source: lot.source.as_str(),
             granted: lot.granted,
-            left: lot.left,
+            left: lot.parts.left,
             granted_at: lot.granted_at,
             expires_at: (lot.expires_at < Timestamp::FAR).then_some(lot.expires_at),
             lapsed: lot.expires_at <= now,
@@ -172,22 +185,22 @@ impl LotBody {
     }
 }
 
-impl From<&HistoryLine> for HistoryLineBody {
-    fn from(line: &HistoryLine) -> Self {
-        let micros = line.credits.micros();
-        let signed = match line.side {
-            Side::Credit => micros,
-            Side::Debit => micros.saturating_neg(),
-        };
-        Self {
+impl TryFrom<&HistoryLine> for HistoryLineBody {
+    type Error = serde_json::Error;
+
+    fn try_from(line: &HistoryLine) -> Result<Self, serde_json::Error> {
+        Ok(Self {
             entry: line.entry_seq,
             kind: line.kind.as_str(),
-            credits: Credits::from_micros(signed),
+            credits: line.left,
+            held: line.held,
+            owed: line.owed,
             event_at: line.event_at,
             booked_at: line.booked_at,
             order: line.order,
             transfer: line.transfer,
-        }
+            facts: line.facts.as_deref().map(serde_json::from_str).transpose()?,
+        })
     }
 }
 
@@ -206,10 +219,13 @@ mod tests {
             order: None,
             transfer: None,
             granted: credits,
-            left: credits,
+            campaign: None,
+            scope: None,
+            priority: 50,
             granted_at: Timestamp::default(),
             expires_at: expires_at.parse().expect("a time"),
             paid: None,
+            parts: inspay_ledger::LotParts::of_new(credits),
         }
     }
 
@@ -227,6 +243,7 @@ mod tests {
             account: "alice".parse().expect("an account"),
             created_at: Timestamp::default(),
             posted: "11111".parse().expect("credits"),
+            held: Credits::ZERO,
         };
         let balance = BalanceBody::new(summary, &lots, now);
         assert_eq!(balance.available.to_string(), "11110.000000");

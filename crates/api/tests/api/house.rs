@@ -343,7 +343,7 @@ impl House {
             value,
         };
         let operations = vec![Operation::from(act)];
-        let touches = touches(&operations);
+        let touches = touches(&operations, self.clock.now());
         let (now, outcomes) = (self.clock.now(), Arc::new(Mutex::new(Vec::new())));
         let told = Arc::clone(&outcomes);
         let decide = move |state: &mut inspay_ledger::LedgerState| {

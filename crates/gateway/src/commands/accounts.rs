@@ -87,7 +87,7 @@ async fn list(store: &dyn inspay_ports::Store, context: &Context) -> Outcome {
 pub(crate) fn available(lots: &[Lot], now: Timestamp) -> Credits {
     lots.iter()
         .filter(|lot| lot.is_live(now))
-        .fold(Credits::ZERO, |sum, lot| sum.checked_add(lot.left).unwrap_or(sum))
+        .fold(Credits::ZERO, |sum, lot| sum.checked_add(lot.parts.left).unwrap_or(sum))
 }
 
 async fn show(store: &dyn inspay_ports::Store, account: &AccountId, context: &Context) -> Outcome {
@@ -105,7 +105,7 @@ async fn show(store: &dyn inspay_ports::Store, account: &AccountId, context: &Co
             .map(|lot| {
                 json!({
                     "lot": lot.id, "source": lot.source.as_str(), "granted": lot.granted,
-                    "left": lot.left, "expires_at": lot.expires_at, "order": lot.order,
+                    "left": lot.parts.left, "expires_at": lot.expires_at, "order": lot.order,
                 })
             })
             .collect();
@@ -113,17 +113,20 @@ async fn show(store: &dyn inspay_ports::Store, account: &AccountId, context: &Co
             .iter()
             .map(|line| {
                 json!({
-                    "entry": line.entry_seq, "kind": line.kind.as_str(), "side": line.side.as_str(),
-                    "credits": line.credits, "event_at": line.event_at, "order": line.order,
+                    "entry": line.entry_seq, "kind": line.kind.as_str(), "credits": line.left,
+                    "held": line.held, "owed": line.owed, "event_at": line.event_at, "order": line.order,
                 })
             })
             .collect();
         return output::json(&json!({
-            "account": account, "available": available, "posted": summary.posted,
+            "account": account, "available": available, "posted": summary.posted, "held": summary.held,
             "lots": lots, "history": history,
         }));
     }
-    output::line(&format!("{account}: {available} credits available, {} posted", summary.posted))?;
+    output::line(&format!(
+        "{account}: {available} credits available, {} held, {} posted",
+        summary.held, summary.posted
+    ))?;
     output::table(
         &["lot", "source", "granted", "left", "expires"],
         &[2, 3],
@@ -133,26 +136,27 @@ async fn show(store: &dyn inspay_ports::Store, account: &AccountId, context: &Co
                     lot.id.to_string(),
                     lot.source.as_str().to_owned(),
                     lot.granted.to_string(),
-                    lot.left.to_string(),
+                    lot.parts.left.to_string(),
                     lot.expires_at.to_string(),
                 ]
             })
             .collect(),
     )?;
     output::table(
-        &["entry", "what", "credits", "happened"],
-        &[0, 2],
+        &["entry", "what", "credits", "held", "happened"],
+        &[0, 2, 3],
         history
             .iter()
             .map(|line| {
-                let sign = match line.side {
-                    inspay_ledger::Side::Debit => "-",
-                    inspay_ledger::Side::Credit => "+",
+                let signed = |credits: Credits| {
+                    let sign = if credits > Credits::ZERO { "+" } else { "" };
+                    format!("{sign}{credits}")
                 };
                 vec![
                     line.entry_seq.to_string(),
                     line.kind.as_str().to_owned(),
-                    format!("{sign}{}", line.credits),
+                    signed(line.left),
+                    signed(line.held),
                     line.event_at.to_string(),
                 ]
             })

@@ -25,8 +25,14 @@ use crate::exit::{Failure, FailureKind, Outcome};
 pub(crate) const VARIABLE: &str = "INSPAY_FAIL_POINT";
 
 /// Commits of several statements by what they attempt, as the stores call it.
-const COMMITS: &[&str] =
-    &["commit blocks", "commit a range", "write the books", "take a lease", "free slots"];
+const COMMITS: &[&str] = &[
+    "commit blocks",
+    "commit a range",
+    "commit halts",
+    "write the books",
+    "take a lease",
+    "free slots",
+];
 
 /// Where a call is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use inspay_ledger::{Entry, Event, Lot, Touches, TransferRecord};
 use inspay_ports::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CaseFilter,
-    CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor, HistoryLine,
-    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, NewOrder, OrderFilter,
-    Page, RangeCommit, ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote,
-    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock,
+    AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
+    CaseFilter, CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor,
+    HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord,
+    LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind, SaleStore, Store,
+    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WindowBlock,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
@@ -55,6 +56,10 @@ calls! {
         commit_blocks(commit: BlocksCommit) -> ();
         commit_range(commit: RangeCommit) -> ();
         rewind(rewind: Rewind) -> ();
+    }
+    HALTS: HaltStore {
+        halts(chain: ChainId) -> Vec<AssetHalt>;
+        commit_halts(commit: HaltsCommit) -> ();
     }
     LEASES: LeaseStore {
         lease(chain: ChainId) -> Option<LeaseRecord>;

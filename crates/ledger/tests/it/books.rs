@@ -3,8 +3,8 @@
 use crate::support::Books;
 use expect_test::expect;
 use inspay_ledger::{
-    Act, Decision, Entry, Evidence, LatePolicy, LateTerms, Operation, Outcome, OverPolicy, PartialPolicy,
-    Refusal, SettlementRules, Side, SuspenseReason, Unit,
+    Act, Decision, Entry, Evidence, LatePolicy, LateTerms, Operation, Outcome, OverPolicy,
+    PartialPolicy, Refusal, SettlementRules, Side, SuspenseReason, Unit,
 };
 use inspay_primitives::{B256, Credits, Timestamp, U256};
 

@@ -175,7 +175,8 @@ fn a_released_hold_costs_nothing_and_cannot_be_captured() {
     let mut till = Till::new();
     let lot = till.grant("20", 30);
     till.held(1, "video", "16");
-    let above = till.refused(Act::Capture { hold: hold_id(1), credits: Some(credits("16.000001")) });
+    let above =
+        till.refused(Act::Capture { hold: hold_id(1), credits: Some(credits("16.000001")) });
     assert_eq!(above, Refusal::AboveHold { held: credits("16") });
     let nothing = Act::Capture { hold: hold_id(1), credits: Some(Credits::ZERO) };
     assert_eq!(till.refused(nothing), Refusal::NotPositive);

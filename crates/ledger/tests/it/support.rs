@@ -222,7 +222,8 @@ impl Books {
             progress.credited
         )
         .expect("writes");
-        let lots: Vec<String> = self.state.lots.values().map(|lot| lot.parts.left.to_string()).collect();
+        let lots: Vec<String> =
+            self.state.lots.values().map(|lot| lot.parts.left.to_string()).collect();
         writeln!(text, "{}", format!("lots {}", lots.join(" ")).trim_end()).expect("writes");
         let events: Vec<&str> = self.events.iter().map(|event| event.kind.as_str()).collect();
         writeln!(text, "{}", format!("events {}", events.join(" ")).trim_end()).expect("writes");

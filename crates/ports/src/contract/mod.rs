@@ -6,3 +6,4 @@ pub mod samples;
 pub mod script;
 pub mod store;
 pub mod teller;
+pub mod till;

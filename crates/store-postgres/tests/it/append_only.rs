@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use crate::world::World;
 
 /// Tables no row of which ever changes.
-const FROZEN: [(&str, &str); 11] = [
+const FROZEN: [(&str, &str); 13] = [
     ("former_observation", "log_index = log_index"),
     ("account", "created_at = created_at"),
     ("quote", "body = body"),
@@ -17,10 +17,12 @@ const FROZEN: [(&str, &str); 11] = [
     ("reversal", "reversed_at = reversed_at"),
     ("event", "created_at = created_at"),
     ("lot", "granted = granted"),
+    ("lot_move", "credits = credits"),
+    ("hold_resolution", "captured = captured"),
 ];
 
 /// Tables whose rows move on in some columns: one of those that never do.
-const KEYED: [(&str, &str); 12] = [
+const KEYED: [(&str, &str); 18] = [
     ("transfer", "tx_hash = tx_hash"),
     ("transfer", "treasury = treasury"),
     ("transfer", "ordinal = ordinal"),
@@ -31,11 +33,17 @@ const KEYED: [(&str, &str); 12] = [
     ("book_account", "account = account"),
     ("lot", "expires_at = expires_at"),
     ("lot", "paid = paid"),
+    ("lot", "scope = scope"),
+    ("hold", "credits = credits"),
+    ("hold", "expires_at = expires_at"),
+    ("usage", "credits = credits"),
+    ("usage", "purpose = purpose"),
+    ("usage_limit", "cap = cap"),
     ("finance_case", "body = body"),
     ("finance_case", "subject = subject"),
 ];
 
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 20] = [
     "account",
     "quote",
     "orders",
@@ -48,6 +56,11 @@ const KEPT: [&str; 15] = [
     "lot",
     "settlement",
     "reversal",
+    "lot_move",
+    "hold",
+    "hold_resolution",
+    "usage",
+    "usage_limit",
     "event",
     "book_account",
     "finance_case",
@@ -74,6 +87,13 @@ async fn rows_of_the_journal_cannot_be_updated() {
         assert!(count(&mut raw, table).await > 0, "{table} has rows");
         assert_refused(&mut raw, format!("UPDATE {table} SET {change}")).await;
     }
+}
+
+#[tokio::test]
+async fn a_hold_that_ended_stays_ended() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    assert_refused(&mut raw, "UPDATE hold SET is_open = TRUE WHERE NOT is_open".to_owned()).await;
 }
 
 #[tokio::test]
@@ -163,8 +183,18 @@ async fn every_table_of_the_schema_is_either_kept_or_named_here() {
     .fetch_all(&mut raw)
     .await
     .expect("lists");
-    let moving =
-        ["_sqlx_migrations", "asset_halt", "block", "cursor", "lease", "api_key", "idempotency"];
+    let moving = [
+        "_sqlx_migrations",
+        "account_profile",
+        "asset_halt",
+        "block",
+        "cursor",
+        "lease",
+        "limit_window",
+        "api_key",
+        "idempotency",
+        "usage_day",
+    ];
     for row in rows {
         let (table, guards): (String, i64) = (row.get(0), row.get(1));
         let is_kept = KEPT.contains(&table.as_str()) || table == "ledger_head";

@@ -112,21 +112,61 @@ async fn books_that_hold_other_than_what_was_settled_are_found() {
 #[tokio::test]
 async fn a_lot_with_more_than_was_granted_is_found() {
     let ways = [
-        "ALTER TABLE lot DROP CONSTRAINT lot_check; UPDATE lot SET credits_left = granted + 1",
-        "ALTER TABLE lot DROP CONSTRAINT lot_check; UPDATE lot SET credits_left = -1",
+        "ALTER TABLE lot DROP CONSTRAINT lot_check; ALTER TABLE lot DROP CONSTRAINT lot_is_whole; \
+         UPDATE lot SET credits_left = granted + 1",
+        "ALTER TABLE lot DROP CONSTRAINT lot_check; ALTER TABLE lot DROP CONSTRAINT lot_is_whole; \
+         UPDATE lot SET credits_left = -1",
         "UPDATE lot SET entry_seq = entry_seq + 100",
+        "UPDATE lot SET credits_left = credits_left - 1, spent = spent + 1 WHERE credits_left > 0",
+        "UPDATE lot_move SET credits = credits + 1",
+        "DELETE FROM lot_move",
+        "UPDATE lot_move SET lot_entry_seq = 999",
     ];
-    finds("lots_in_range", &ways).await;
+    finds("lots_moved", &ways).await;
 }
 
 #[tokio::test]
 async fn lots_that_do_not_add_up_to_the_balance_are_found() {
     let ways = [
-        "UPDATE lot SET credits_left = credits_left - 1 WHERE credits_left > 0",
+        "UPDATE lot SET credits_left = credits_left - 1, taken = taken + 1 WHERE credits_left > 0",
         "UPDATE book_account SET credits = credits - 1 WHERE account = 'account:account-0001'",
         "DELETE FROM lot",
     ];
     finds("lots_equal_balance", &ways).await;
+}
+
+#[tokio::test]
+async fn holds_that_do_not_end_once_are_found() {
+    let ways = [
+        "UPDATE hold SET is_open = NOT is_open",
+        "UPDATE hold SET credits = credits + 1",
+        "DELETE FROM hold_resolution",
+        "DELETE FROM hold",
+        "UPDATE hold_resolution SET hold_id = gen_random_uuid()",
+    ];
+    finds("holds_end_once", &ways).await;
+}
+
+#[tokio::test]
+async fn spends_that_do_not_add_up_are_found() {
+    let ways = [
+        "UPDATE usage SET credits = credits + 1",
+        "UPDATE usage SET refunded = refunded + 1",
+        "UPDATE usage_day SET spent = spent + 1",
+        "DELETE FROM usage_day",
+        "DELETE FROM usage",
+    ];
+    finds("usage_adds_up", &ways).await;
+}
+
+#[tokio::test]
+async fn windows_that_do_not_add_up_are_found() {
+    let ways = [
+        "UPDATE limit_window SET held = held + 1",
+        "UPDATE limit_window SET spent = spent + 1",
+        "UPDATE limit_window SET starts_at = ends_at - 1",
+    ];
+    finds("windows_add_up", &ways).await;
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ async fn a_transfer_that_is_being_settled_cannot_leave_the_chain_meanwhile() {
     follower.extend(vec![applied(block("a", 1), vec![payment])]).await;
 
     let operations = vec![settle_for(&payment, 0, &order)];
-    let touched = touches(&operations);
+    let touched = touches(&operations, block_time(9));
     let (locked, is_locked): (Sender<()>, Receiver<()>) = channel();
     let (go, may_go): (Sender<()>, Receiver<()>) = channel();
     let ends = Mutex::new((locked, may_go));

@@ -1,11 +1,12 @@
 //! How often a call goes to the database does not depend on how much it brings.
 
-use inspay_ledger::Operation;
+use inspay_ledger::{Act, Operation};
 use inspay_ports::{
     AppliedBlock, FollowStore as _,
     contract::{
-        samples::{Follower, applied, block, ordered, terms},
+        samples::{Follower, applied, block, block_time, ordered, terms},
         teller::{reverse, settle_for},
+        till::{hold, hold_id, know, prize, spender},
     },
 };
 use inspay_primitives::{BlockRef, Transfer};
@@ -33,6 +34,11 @@ async fn paid_in(
     (payments.clone(), applied(at, payments))
 }
 
+fn asked(name: &str, acts: impl Iterator<Item = Act>) -> impl Iterator<Item = Operation> {
+    acts.enumerate()
+        .map(move |(place, act)| Operation::requested("till", &format!("{name} {place}"), act))
+}
+
 fn settlements(payments: &[Transfer], first: u64) -> Vec<Operation> {
     (first..).zip(payments).map(|(number, paid)| settle_for(paid, 0, &terms(number))).collect()
 }
@@ -54,7 +60,7 @@ async fn a_batch_makes_a_bounded_number_of_round_trips() {
 }
 
 #[tokio::test]
-async fn a_reversal_makes_no_more_of_them() {
+async fn a_reversal_looks_at_the_owners_credits_besides() {
     let world = World::fresh().await;
     let mut follower = Follower::new(&world.store);
     let (payments, added) = paid_orders(&world, 1, 50).await;
@@ -63,8 +69,37 @@ async fn a_reversal_makes_no_more_of_them() {
     follower.swap(&[block("a", 1)], vec![applied(block("b", 1), vec![])]).await;
     let before = world.postgres.round_trips();
     world.write(payments.iter().map(|payment| reverse(payment, 0)).collect()).await;
-    assert_eq!(world.postgres.round_trips() - before, 10);
+    // Their lots, their limits, and what moves within lots.
+    assert_eq!(world.postgres.round_trips() - before, 13);
     assert_eq!(world.store.broken_laws().await.expect("checks"), []);
+}
+
+#[tokio::test]
+async fn spending_makes_a_bounded_number_of_them() {
+    let world = World::fresh().await;
+    let now = block_time(500);
+    let known = (0..600).map(|number| know(&spender(number)));
+    world.write(asked("know", known).collect()).await;
+    let far = now.plus_seconds(86_400);
+    let granted = (0..600).map(|number| prize(&spender(number), &number.to_string(), 100, far));
+    world.write(asked("grant", granted).collect()).await;
+    let mut seen = Vec::new();
+    for (round, count) in [(1, 1), (2, 100), (3, 600)] {
+        let number = |place: u64| round * 1_000 + place;
+        let holds = (0..count).map(|place| hold(&spender(place), number(place), "chat", 2));
+        let before = world.postgres.round_trips();
+        world.write(asked(&format!("hold {round}"), holds).collect()).await;
+        let held = world.postgres.round_trips() - before;
+        let captures =
+            (0..count).map(|place| Act::Capture { hold: hold_id(number(place)), credits: None });
+        let before = world.postgres.round_trips();
+        world.write(asked(&format!("capture {round}"), captures).collect()).await;
+        seen.push((held, world.postgres.round_trips() - before));
+    }
+    assert_eq!(world.store.broken_laws().await.expect("checks"), []);
+    // Begin, the head, keys, holds, lots, limits, balances; moves and holds, the journal, what changed, commit; for a
+    // capture the slices too; and two for each of four tables that a large batch is copied to.
+    assert_eq!(seen, [(11, 12), (11, 12), (19, 20)]);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use inspay_ports::{
             usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
+        till::spend_some,
     },
 };
 use inspay_primitives::{CaseKind, CaseOpening, OrderTerms, Timestamp, Transfer, U256};
@@ -96,6 +97,7 @@ impl World {
             revoked_at: Timestamp::FAR,
         };
         self.store.create_key(key).await.expect("keeps");
+        spend_some(&self.store, block_time(12)).await;
         let opening = CaseOpening {
             kind: CaseKind::NegativeAccount,
             subject: "someone".to_owned(),
@@ -121,7 +123,7 @@ impl World {
 
     /// Writes operations with the default rules.
     pub(crate) async fn write(&self, operations: Vec<Operation>) {
-        let touched = touches(&operations);
+        let touched = touches(&operations, block_time(500));
         let decide: Decide = Arc::new(move |state| {
             apply(state, &operations, &SettlementRules::default(), block_time(500)).1
         });

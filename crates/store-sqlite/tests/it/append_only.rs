@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::world::{World, texts};
 
 /// Tables no row of which ever changes.
-const FROZEN: [&str; 10] = [
+const FROZEN: [&str; 12] = [
     "account",
     "quote",
     "rate_sample",
@@ -14,12 +14,14 @@ const FROZEN: [&str; 10] = [
     "posting",
     "settlement",
     "reversal",
+    "lot_move",
+    "hold_resolution",
     "event",
     "former_observation",
 ];
 
 /// Tables whose rows move on in some columns, with those columns.
-const KEYED: [(&str, &[&str]); 5] = [
+const KEYED: [(&str, &[&str]); 8] = [
     (
         "transfer",
         &[
@@ -38,13 +40,26 @@ const KEYED: [(&str, &[&str]); 5] = [
     ),
     ("orders", &["state", "received_base_units", "credited", "closed", "slot_held"]),
     ("book_account", &["debits", "credits"]),
-    ("lot", &["credits_left"]),
+    ("lot", &["credits_left", "held", "spent", "expired", "taken", "revoked", "warned"]),
+    ("hold", &["is_open"]),
+    ("usage", &["refunded"]),
+    ("usage_limit", &["removed_at"]),
     ("finance_case", &["resolved_at", "resolution"]),
 ];
 
 /// Tables that forget, by design.
-const MOVING: [&str; 7] =
-    ["_sqlx_migrations", "api_key", "asset_halt", "block", "cursor", "idempotency", "lease"];
+const MOVING: [&str; 10] = [
+    "_sqlx_migrations",
+    "account_profile",
+    "api_key",
+    "asset_halt",
+    "block",
+    "cursor",
+    "idempotency",
+    "lease",
+    "limit_window",
+    "usage_day",
+];
 
 fn kept() -> impl Iterator<Item = &'static str> {
     FROZEN.into_iter().chain(KEYED.map(|(table, _)| table))
@@ -107,7 +122,9 @@ async fn no_column_but_those_that_move_can_be_updated() {
             columns.extend(["rowid", "_rowid_", "oid"].map(str::to_owned));
         }
         for column in columns {
-            let sql = format!("UPDATE OR REPLACE {table} SET {column} = {column}");
+            // A hold moves until it has ended.
+            let open = if table == "hold" { " WHERE is_open = 1" } else { "" };
+            let sql = format!("UPDATE OR REPLACE {table} SET {column} = {column}{open}");
             if moving.contains(&column.as_str()) {
                 let moved = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut raw).await;
                 moved.unwrap_or_else(|error| panic!("{table}.{column} moves: {error}"));
@@ -152,7 +169,7 @@ async fn a_row_cannot_take_the_place_of_another() {
     let world = World::lived_in().await;
     let mut raw = world.raw().await;
     // Table, the columns that differ, with what they become; the others stay as the row has them.
-    let others: [(&str, &[(&str, &str)]); 14] = [
+    let others: [(&str, &[(&str, &str)]); 16] = [
         ("transfer", &[("position", "99")]),
         ("transfer", &[("id", "randomblob(32)")]),
         (
@@ -192,6 +209,8 @@ async fn a_row_cannot_take_the_place_of_another() {
         ("settlement", &[("rowid", "rowid"), ("transfer_id", "randomblob(32)")]),
         ("reversal", &[("rowid", "rowid"), ("transfer_id", "randomblob(32)")]),
         ("quote", &[("rowid", "rowid"), ("id", "randomblob(16)")]),
+        ("hold", &[("id", "randomblob(16)")]),
+        ("hold", &[("entry_seq", "999")]),
         ("finance_case", &[("id", "99")]),
         ("finance_case", &[("subject", "'another'")]),
     ];
@@ -253,6 +272,16 @@ async fn fencing_numbers_only_grow() {
         "REPLACE INTO lease (rowid, holder, fencing, checked, expires_at) VALUES (5, 'a', 9, 1, 0)",
     ] {
         assert_refused(&mut raw, "lease", sql.to_owned()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_ended_stays_ended() {
+    let world = World::lived_in().await;
+    let mut raw = world.raw().await;
+    for verb in ["UPDATE", "UPDATE OR REPLACE"] {
+        let sql = format!("{verb} hold SET is_open = 1 WHERE is_open = 0");
+        assert_refused(&mut raw, "hold", sql).await;
     }
 }
 

@@ -70,7 +70,7 @@ async fn an_entry_without_its_operation_is_found() {
         "DELETE FROM operation WHERE entry_seq = 1",
         "UPDATE operation SET entry_seq = 2 WHERE entry_seq = 1",
         "UPDATE entry SET operation_key = 'settle/another' WHERE seq = 1",
-        "INSERT INTO operation VALUES ('gift', zeroblob(32), 1, 0)",
+        "INSERT INTO operation VALUES ('gift', zeroblob(32), 1, 0, NULL)",
     ];
     finds("operations_once", &ways).await;
 }
@@ -135,8 +135,12 @@ async fn a_lot_with_more_than_was_granted_is_found() {
         "UPDATE lot SET credits_left = granted + 1",
         "UPDATE lot SET credits_left = -1",
         "UPDATE lot SET entry_seq = entry_seq + 100",
+        "UPDATE lot SET credits_left = credits_left - 1, spent = spent + 1 WHERE credits_left > 0",
+        "UPDATE lot_move SET credits = credits + 1",
+        "DELETE FROM lot_move",
+        "UPDATE lot_move SET lot_entry_seq = 999",
     ];
-    finds("lots_in_range", &ways).await;
+    finds("lots_moved", &ways).await;
 }
 
 #[tokio::test]
@@ -151,6 +155,40 @@ async fn lots_that_do_not_add_up_to_the_balance_are_found() {
         "DELETE FROM lot",
     ];
     finds("lots_equal_balance", &ways).await;
+}
+
+#[tokio::test]
+async fn holds_that_do_not_end_once_are_found() {
+    let ways = [
+        "UPDATE hold SET is_open = 1 - is_open",
+        "UPDATE hold SET credits = credits + 1",
+        "DELETE FROM hold_resolution",
+        "DELETE FROM hold",
+        "UPDATE hold_resolution SET hold_id = randomblob(16)",
+    ];
+    finds("holds_end_once", &ways).await;
+}
+
+#[tokio::test]
+async fn spends_that_do_not_add_up_are_found() {
+    let ways = [
+        "UPDATE usage SET credits = credits + 1",
+        "UPDATE usage SET refunded = refunded + 1",
+        "UPDATE usage_day SET spent = spent + 1",
+        "DELETE FROM usage_day",
+        "DELETE FROM usage",
+    ];
+    finds("usage_adds_up", &ways).await;
+}
+
+#[tokio::test]
+async fn windows_that_do_not_add_up_are_found() {
+    let ways = [
+        "UPDATE limit_window SET held = held + 1",
+        "UPDATE limit_window SET spent = spent + 1",
+        "UPDATE limit_window SET starts_at = ends_at - 1",
+    ];
+    finds("windows_add_up", &ways).await;
 }
 
 #[tokio::test]
@@ -213,7 +251,7 @@ async fn sums_are_exact_beyond_256_bits() {
 async fn of_each_law_only_some_rows_are_told() {
     let world = World::lived_in().await;
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) \
-         INSERT INTO operation SELECT 'gift/' || i, zeroblob(32), 1000 + i, 0 FROM n";
+         INSERT INTO operation SELECT 'gift/' || i, zeroblob(32), 1000 + i, 0, NULL FROM n";
     world.tamper(many).await;
     let broken = world.store.broken_laws().await.expect("checks");
     assert_eq!(broken.len(), 100);

@@ -10,6 +10,7 @@ use inspay_ports::{
             usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
+        till::spend_some,
     },
 };
 use inspay_primitives::{BlockRef, CaseKind, CaseOpening, OrderTerms, Timestamp, Transfer, U256};
@@ -106,6 +107,7 @@ impl World {
             revoked_at: Timestamp::FAR,
         };
         self.store.create_key(key).await.expect("keeps");
+        spend_some(&self.store, block_time(12)).await;
         let opening = CaseOpening {
             kind: CaseKind::NegativeAccount,
             subject: "someone".to_owned(),

@@ -212,18 +212,12 @@ impl Follow {
                 self.cursor.is_some_and(|cursor| cursor.audited_to < cursor.tip.number)
             }
             Audit::Passed => false,
-            Audit::Held => true,
         }
     }
 
-    /// Takes in that everything up to the tip is whole: the next commit says so.
+    /// Takes in that everything up to the tip is whole, but for what is halted: the next commit says so.
     pub fn audited(&mut self) {
         self.audit = Audit::Passed;
-    }
-
-    /// Takes in that the books differ from the chain: nothing further counts as whole until [`Self::audited`].
-    pub fn hold_audit(&mut self) {
-        self.audit = Audit::Held;
     }
 }
 

@@ -101,8 +101,6 @@ enum Audit {
     AsStored,
     /// Everything up to the tip was found whole, and the cursor does not say so yet.
     Passed,
-    /// The books differ from the chain: nothing further counts as whole.
-    Held,
 }
 
 impl Follow {

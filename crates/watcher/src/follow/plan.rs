@@ -156,7 +156,6 @@ impl Follow {
         let is_whole = match self.audit {
             Audit::AsStored => before.audited_to >= before.tip.number,
             Audit::Passed => true,
-            Audit::Held => false,
         };
         CursorRecord {
             tip,

@@ -6,7 +6,7 @@ use inspay_ports::{
     AppliedBlock, BlocksCommit, Chain as _, CursorRecord, FollowStore as _, Proof,
     fake::{ChainTx, FakeChain},
 };
-use inspay_primitives::{Address, B256, FencingNumber, Transfer, U256};
+use inspay_primitives::{Address, B256, CaseKind, FencingNumber, Transfer, U256};
 use inspay_watcher::{FollowedAsset, Stall, Stepped};
 
 use crate::world::{AT_HEAD, BUYER, CHAIN, INSPI, TREASURY, USDT, World, asset, mint, pay, settle};
@@ -26,10 +26,11 @@ async fn failed_audit(world: &World) -> (inspay_watcher::Follower, Stall) {
 }
 
 #[tokio::test]
-async fn a_balance_that_no_transfer_explains_stalls_and_names_asset_and_block() {
+async fn a_balance_that_no_transfer_explains_halts_its_asset_alone_and_names_it() {
     let world = World::on(chain().with_balance(USDT, TREASURY, U256::from(41)));
     for nonce in 0..150 {
-        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+        let other = ChainTx::transfer(1_000 + nonce, mint(INSPI, TREASURY, 3));
+        world.chain.mine(vec![pay(nonce, 10), other]).expect("mines");
     }
     let (mut follower, stall) = failed_audit(&world).await;
     let expected = Stall::BooksDifferFromChain {
@@ -42,15 +43,178 @@ async fn a_balance_that_no_transfer_explains_stalls_and_names_asset_and_block() 
     assert_eq!(stall, expected);
     settle(&mut follower).await;
     let cursor = world.cursor().await;
-    assert_eq!((cursor.tip.number, cursor.audited_to), (150, 0), "it goes on, but does not vouch");
+    assert_eq!((cursor.tip.number, cursor.audited_to), (150, 150));
+    assert_eq!(world.to_settle(INSPI).await, 150, "another asset goes on");
+    let [halt] = &world.halts().await[..] else { panic!("one halt") };
     assert_eq!(
-        follower.status().borrow().stalled.as_ref().map(Stall::code),
-        Some("books_differ_from_chain")
+        (halt.asset.contract, halt.treasury, halt.why.clone()),
+        (USDT, TREASURY, stall.to_string())
     );
+    assert_eq!(world.to_settle(USDT).await, 0);
+    let [case] = &world.cases().await[..] else { panic!("one case") };
+    assert_eq!((case.opening.kind, &case.resolved), (CaseKind::BalanceDifference, &None));
+    for fact in [
+        r#""asset":"USDT""#,
+        r#""from_block":0"#,
+        r#""to_block":0"#,
+        r#""compared_at_block":86"#,
+        r#""expected_base_units":"860""#,
+        r#""found_base_units":"901""#,
+        r#""difference_base_units":"41""#,
+    ] {
+        assert!(case.opening.body_json.contains(fact), "{fact}: {}", case.opening.body_json);
+    }
 
     let mut again = world.follower();
     let stepped = settle(&mut again).await;
     assert!(matches!(stepped, Stepped::AuditFailed(_)), "also after a restart: {stepped:?}");
+    assert_eq!((world.halts().await.len(), world.cases().await.len()), (1, 1));
+    assert_eq!(world.to_settle(USDT).await, 0);
+}
+
+#[tokio::test]
+async fn a_token_that_begins_to_lie_is_caught_by_the_next_audit_and_released_when_it_is_whole() {
+    let mut world = World::new();
+    world.chain.set_tag_lags(0, 0);
+    for nonce in 0..20 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    let mut follower = world.follower();
+    assert_eq!(settle(&mut follower).await, AT_HEAD);
+    // From now on it moves what it does not log.
+    world.chain.change_faults(|faults| {
+        faults.moved_without_log.insert((USDT, TREASURY), (21, 7));
+    });
+    world.chain.mine(vec![pay(50, 10)]).expect("mines");
+    assert_eq!(settle(&mut follower).await, AT_HEAD, "not before its time");
+    assert_eq!(world.halts().await, []);
+    world.clock.advance_seconds(599);
+    assert_eq!(settle(&mut follower).await, AT_HEAD, "not before its time");
+    world.clock.advance_seconds(1);
+    let stepped = settle(&mut follower).await;
+    let expected = Stall::BooksDifferFromChain {
+        symbol: "USDT".to_owned(),
+        treasury: TREASURY,
+        from: 21,
+        to: 21,
+        difference: "7".to_owned(),
+    };
+    assert_eq!(stepped, Stepped::AuditFailed(expected));
+    assert_eq!((world.halts().await.len(), world.to_settle(USDT).await), (1, 0));
+
+    // Blocks are followed meanwhile, and nothing of the asset is credited.
+    world.chain.mine(vec![pay(51, 10)]).expect("mines");
+    settle(&mut follower).await;
+    assert_eq!(world.cursor().await.audited_to, 22);
+    assert_eq!(world.to_settle(USDT).await, 0);
+    world.chain.change_faults(|faults| faults.moved_without_log.clear());
+    world.clock.advance_seconds(31);
+    assert_eq!(settle(&mut follower).await, AT_HEAD);
+    assert_eq!((world.halts().await, world.to_settle(USDT).await), (vec![], 22));
+    let [case] = &world.cases().await[..] else { panic!("one case") };
+    let (_, resolution) = case.resolved.clone().expect("is resolved");
+    assert_eq!(
+        resolution,
+        "books and chain are equal at the end of block 22: both say 220 base units"
+    );
+    world.settings.audit_interval = Duration::ZERO;
+    assert!(matches!(world.follower().step().await.expect("steps"), Stepped::Audited { .. }));
+    assert_eq!(world.cases().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_halt_is_not_lifted_below_the_block_it_was_found_at() {
+    let world = World::new();
+    world.chain.set_tag_lags(0, 0);
+    for nonce in 0..20 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    world.chain.change_faults(|faults| {
+        faults.moved_without_log.insert((USDT, TREASURY), (20, 7));
+    });
+    let (mut follower, _) = failed_audit(&world).await;
+    assert_eq!(world.halts().await[0].found_at, 20);
+    world.chain.change_faults(|faults| faults.moved_without_log.clear());
+    let header = world.chain.block_at(20).expect("mined");
+    // Somebody has it read again: until it has come as far, what is equal proves nothing.
+    follower.rescan(Some(15)).await.expect("goes back");
+    world.chain.change_faults(|faults| {
+        faults.forgotten_blocks.insert(header.hash);
+    });
+    world.clock.advance_seconds(31);
+    follower.audit_now().await.expect("compares");
+    assert_eq!((world.cursor().await.tip.number, world.halts().await.len()), (14, 1));
+    world.chain.change_faults(|faults| faults.forgotten_blocks.clear());
+    world.clock.advance_seconds(31);
+    settle(&mut follower).await;
+    assert_eq!(world.halts().await, []);
+    world.assert_followed().await;
+}
+
+#[tokio::test]
+async fn what_the_settings_no_longer_compare_is_released() {
+    let mut world = World::on(chain().with_balance(USDT, TREASURY, U256::from(41)));
+    for nonce in 0..5 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    failed_audit(&world).await;
+    world.settings.assets[0].balance_proof = false;
+    settle(&mut world.follower()).await;
+    assert_eq!((world.halts().await, world.to_settle(USDT).await), (vec![], 5));
+    let (_, resolution) = world.cases().await[0].resolved.clone().expect("is resolved");
+    assert_eq!(resolution, "the settings no longer have it compared");
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_tell_balances_halts_nothing_that_was_proven() {
+    let world = World::new();
+    for nonce in 0..20 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    let mut follower = world.follower();
+    settle(&mut follower).await;
+    world.chain.change_faults(|faults| faults.balances_unreadable = true);
+    world.clock.advance_seconds(601);
+    let stepped = settle(&mut follower).await;
+    assert!(
+        matches!(stepped, Stepped::AuditFailed(Stall::BalanceUnreadable { .. })),
+        "{stepped:?}"
+    );
+    assert_eq!((world.halts().await, world.to_settle(USDT).await), (vec![], 20));
+    assert_eq!(settle(&mut follower).await, AT_HEAD, "not at once again");
+
+    // What ranges have brought is another thing: nobody can say that it is whole.
+    for nonce in 20..250 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    let mut follower = world.follower();
+    settle(&mut follower).await;
+    assert_eq!((world.halts().await.len(), world.to_settle(USDT).await), (2, 0));
+    let kinds: Vec<CaseKind> = world.cases().await.iter().map(|case| case.opening.kind).collect();
+    assert_eq!(kinds, [CaseKind::BalanceUnknown; 2]);
+    world.chain.change_faults(|faults| faults.balances_unreadable = false);
+    world.clock.advance_seconds(31);
+    settle(&mut follower).await;
+    assert_eq!((world.halts().await, world.to_settle(USDT).await), (vec![], 250));
+    assert!(world.cases().await.iter().all(|case| case.resolved.is_some()));
+}
+
+#[tokio::test]
+async fn looking_at_the_books_changes_nothing() {
+    let world = World::on(chain().with_balance(USDT, TREASURY, U256::from(41)));
+    world.chain.set_tag_lags(0, 0);
+    let mut follower = world.follower();
+    for nonce in 0..5 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    while !matches!(follower.step().await.expect("steps"), Stepped::Applied { .. }) {}
+    let before = world.cursor().await;
+    let found = world.follower().look_at_books().await.expect("looks");
+    let seen: Vec<(&str, bool)> =
+        found.iter().map(|finding| (finding.symbol.as_str(), finding.stall.is_some())).collect();
+    assert_eq!(seen, [("USDT", true), ("INSPI", false)]);
+    assert_eq!((world.cursor().await, world.halts().await.len()), (before, 0));
+    assert_eq!(world.chain.calls().reread_block, 0);
 }
 
 #[tokio::test]
@@ -173,11 +337,14 @@ async fn a_failed_audit_is_made_again_after_its_time_and_heals() {
     let world = with_holes(&(20..40).collect::<Vec<_>>());
     let (mut follower, _) = failed_audit(&world).await;
     assert_eq!(settle(&mut follower).await, AT_HEAD, "not before its time");
-    assert_eq!(world.cursor().await.audited_to, 0);
+    assert_eq!((world.halts().await.len(), world.to_settle(USDT).await), (1, 0));
     world.clock.advance_seconds(31);
     assert_eq!(settle(&mut follower).await, AT_HEAD);
     world.assert_followed().await;
     assert_eq!(follower.status().borrow().stalled, None);
+    assert_eq!((world.halts().await, world.to_settle(USDT).await), (vec![], 150));
+    let (_, resolution) = world.cases().await[0].resolved.clone().expect("is resolved");
+    assert!(resolution.contains("read again by its receipts: block 37, 38"), "{resolution}");
 }
 
 #[tokio::test]
@@ -220,7 +387,8 @@ async fn what_a_treasury_held_before_is_asked_of_the_chain_or_read_from_the_sett
     assert_eq!(stall.code(), "opening_balance_unknown");
     assert!(stall.to_string().contains("assets.USDT.opening"), "{stall}");
     settle(&mut follower).await;
-    assert_eq!(world.cursor().await.audited_to, 50);
+    let kinds: Vec<CaseKind> = world.cases().await.iter().map(|case| case.opening.kind).collect();
+    assert_eq!((world.to_settle(USDT).await, kinds), (0, vec![CaseKind::BalanceUnknown; 2]));
 }
 
 #[tokio::test]
@@ -284,7 +452,7 @@ async fn money_that_leaves_the_treasury_is_counted_too() {
 }
 
 #[tokio::test]
-async fn a_difference_is_not_forgotten_when_the_database_comes_back() {
+async fn a_halt_is_not_forgotten_when_the_database_comes_back() {
     let mut world = World::new();
     for nonce in 0..20 {
         world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
@@ -295,12 +463,12 @@ async fn a_difference_is_not_forgotten_when_the_database_comes_back() {
     world.settings.assets[0].opening_base_units = [(BUYER, U256::from(7))].into();
     let (mut follower, stall) = failed_audit(&world).await;
     assert_eq!(stall.code(), "books_differ_from_chain");
-    let audited_to = world.cursor().await.audited_to;
     world.chain.mine(vec![pay(50, 10)]).expect("mines");
     world.store.set_unreachable(true);
     follower.step().await.expect_err("no database");
     world.store.set_unreachable(false);
     settle(&mut follower).await;
     let cursor = world.cursor().await;
-    assert_eq!((cursor.tip.number, cursor.audited_to), (21, audited_to));
+    assert_eq!((cursor.tip.number, cursor.audited_to), (21, 21));
+    assert_eq!((follower.halts().count(), world.to_settle(USDT).await), (1, 0));
 }

@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use inspay_ports::{
-    Chain, CursorRecord, FollowStore, Page, ReadStore, TransferFilter,
+    AssetHalt, BooksStore, CaseFilter, CaseRecord, CaseStore, Chain, CursorRecord, FollowStore,
+    HaltStore, Page, ReadStore, TransferFilter,
     fake::{ChainLog, ChainTx, FakeChain, FakeStore},
 };
 use inspay_primitives::{
@@ -72,6 +73,26 @@ impl World {
         let chain: Arc<dyn Chain> = Arc::clone(&self.chain) as _;
         let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
         Follower::new(chain, Arc::clone(&self.store) as _, self.settings.clone(), clock)
+    }
+
+    pub(crate) async fn halts(&self) -> Vec<AssetHalt> {
+        self.store.halts(CHAIN).await.expect("reads")
+    }
+
+    /// Cases, oldest first.
+    pub(crate) async fn cases(&self) -> Vec<CaseRecord> {
+        let page = Page { after: None, limit: u32::MAX };
+        let mut cases = self.store.cases(CaseFilter::default(), page).await.expect("lists");
+        cases.reverse();
+        cases
+    }
+
+    /// How many transfers of a token may be credited.
+    pub(crate) async fn to_settle(&self, token: Address) -> usize {
+        let audited_to = self.cursor().await.audited_to;
+        let due = self.store.transfers_to_settle(CHAIN, None, audited_to, u32::MAX).await;
+        let due = due.expect("finds");
+        due.iter().filter(|record| record.transfer.key.token == token).count()
     }
 
     pub(crate) async fn cursor(&self) -> CursorRecord {

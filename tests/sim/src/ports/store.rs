@@ -10,12 +10,12 @@ use std::{
 use async_trait::async_trait;
 use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
 use inspay_ports::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, BooksStore, CaseFilter,
-    CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor, HistoryLine,
-    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, NewOrder, OrderFilter,
-    Page, RangeCommit, ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind, StoredQuote,
-    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, WindowBlock,
-    fake::FakeStore,
+    AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
+    CaseFilter, CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor,
+    HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord,
+    LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind, SaleStore, StoreError,
+    StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WindowBlock, fake::FakeStore,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
@@ -165,6 +165,18 @@ impl FollowStore for SimStore {
             commit.cursor.audited_to = commit.cursor.tip.number;
         }
         self.chaos.store("commit a range", true, self.checked_range(commit)).await
+    }
+}
+
+#[async_trait]
+impl HaltStore for SimStore {
+    async fn halts(&self, chain: ChainId) -> Result<Vec<AssetHalt>, StoreError> {
+        self.chaos.store("halts", false, self.inner.halts(chain)).await
+    }
+
+    async fn commit_halts(&self, commit: HaltsCommit) -> Result<(), StoreError> {
+        let committed = self.on_time(self.inner.commit_halts(commit));
+        self.chaos.store("commit halts", true, committed).await
     }
 }
 

@@ -26,8 +26,8 @@ use crate::{
             reference, seen_again, terms, treasury, usdt, withdrawn,
         },
         teller::{
-            Written, close, reverse, seal, settle_alone, settle_as, settle_for, write, write_changed,
-            write_fresh,
+            Written, close, reverse, seal, settle_alone, settle_as, settle_for, write,
+            write_changed, write_fresh,
         },
     },
 };

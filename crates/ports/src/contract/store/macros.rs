@@ -69,6 +69,14 @@ macro_rules! store_contract {
                 a_batch_does_not_move_a_slot
                 operation_keys_and_names_differ_by_any_byte
             }
+            spending {
+                a_life_of_spending_reads_as_in_the_fake
+                another_life_of_spending_reads_as_in_the_fake
+                a_decision_sees_what_spending_touches
+                a_hold_that_ran_out_is_found_unswept
+                a_refusal_is_given_again
+                a_limit_begins_with_what_was_spent_before
+            }
             batches {
                 rows_that_break_a_constraint_leave_nothing
                 writers_at_once_lose_nothing
@@ -123,6 +131,13 @@ macro_rules! store_contract {
                 of_one_subject_one_case_is_open
                 of_many_openings_one_case_is_made
                 cases_are_paged_newest_first
+            }
+            halts {
+                a_halt_is_kept_by_asset_and_treasury
+                what_is_of_a_halted_asset_waits
+                nothing_of_a_halted_asset_is_posted
+                halts_are_fenced_with_their_cases
+                a_halt_waits_for_what_is_under_way
             }
             history {
                 a_history_reads_as_in_the_fake

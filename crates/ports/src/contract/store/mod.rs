@@ -4,6 +4,7 @@ pub mod batches;
 pub mod books;
 pub mod cases;
 pub mod follow;
+pub mod halts;
 pub mod history;
 pub mod laws;
 pub mod leases;
@@ -12,6 +13,7 @@ mod picture;
 pub mod races;
 pub mod read;
 pub mod sale;
+pub mod spending;
 pub mod work;
 
 use std::sync::Arc;

@@ -182,8 +182,12 @@ pub async fn a_new_account_appears_with_its_first_order(store: &Arc<dyn Store>) 
     let second = OrderTerms { account: alice.clone(), created_at: block_time(9), ..terms(2) };
     ordered_as(store, first).await;
     ordered_as(store, second).await;
-    let expected =
-        AccountSummary { account: alice.clone(), created_at: block_time(5), posted: Credits::ZERO, held: Credits::ZERO };
+    let expected = AccountSummary {
+        account: alice.clone(),
+        created_at: block_time(5),
+        posted: Credits::ZERO,
+        held: Credits::ZERO,
+    };
     assert_eq!(store.account(&alice).await.expect("reads"), Some(expected.clone()));
     assert_eq!(store.accounts(None, 10).await.expect("lists"), [expected]);
     assert_eq!(store.lots(&alice).await.expect("lists"), vec![]);

@@ -50,6 +50,10 @@ pub struct NodeFaults {
     pub contradicted: BTreeSet<B256>,
     /// What is said of the agreement on a chain transaction, whatever the chain holds.
     pub agreements: BTreeMap<B256, Agreement>,
+    /// Balances that grow without a log: of a token and a holder, since which block and by how much.
+    pub moved_without_log: BTreeMap<(Address, Address), (u64, u64)>,
+    /// It does not say what anybody holds.
+    pub balances_unreadable: bool,
     /// What it says its chain id is, if that is not the chain's.
     pub chain_id: Option<ChainId>,
 }

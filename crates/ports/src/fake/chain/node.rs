@@ -1,6 +1,6 @@
 //! The node of the fake chain: what it answers, and how it fails.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
@@ -328,8 +328,15 @@ impl Chain for FakeChain {
             "read a balance",
             |calls| &mut calls.balance_of,
             |inner| {
-                let balances = Arc::clone(&inner.seen_by_hash(block)?.balances);
-                Ok(balances.get(&(asset.contract, holder)).copied().unwrap_or(U256::ZERO))
+                if inner.faults.balances_unreadable {
+                    return Err(ChainErrorKind::Refused("balances are not told".to_owned()));
+                }
+                let key = (asset.contract, holder);
+                let seen = inner.seen_by_hash(block)?;
+                let logged = seen.balances.get(&key).copied().unwrap_or(U256::ZERO);
+                let moved = inner.faults.moved_without_log.get(&key);
+                let moved = moved.filter(|(since, _)| *since <= seen.header.block.number);
+                Ok(logged.saturating_add(U256::from(moved.map_or(0, |(_, moved)| *moved))))
             },
         )
     }

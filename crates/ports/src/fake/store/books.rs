@@ -43,6 +43,7 @@ impl BooksStore for FakeStore {
         self.read("read transfers to settle", |state| {
             let due = of_chain(&state.to_settle, chain, up_to)
                 .filter_map(|id| state.record(id))
+                .filter(|record| !state.is_halted(record.transfer.key.asset()))
                 .filter(|record| {
                     let at = &record.transfer;
                     after.is_none_or(|after| (at.block.number, at.log_index) > after)
@@ -109,6 +110,7 @@ impl BooksStore for FakeStore {
                 .filter(|order| order.terms.asset.chain_id == chain)
                 .filter(|order| !order.progress.closed && order.progress.state != OrderState::Paid)
                 .filter(|order| order.terms.in_time_until() < chain_time)
+                .filter(|order| !state.is_halted(order.terms.asset))
                 .map(|order| order.terms.id);
             Ok(first(due, limit))
         })
@@ -116,14 +118,13 @@ impl BooksStore for FakeStore {
 
     async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError> {
         self.read("read the oldest unsettled time", |state| {
-            let oldest = |work| of_chain(work, chain, u64::MAX).next();
-            let candidates = [oldest(&state.to_settle), oldest(&state.to_reverse)];
-            Ok(candidates
-                .into_iter()
-                .flatten()
+            let to_settle = of_chain(&state.to_settle, chain, u64::MAX)
                 .filter_map(|id| state.transfers.get(&id))
-                .map(|row| row.transfer.block.time)
-                .min())
+                .find(|row| !state.is_halted(row.transfer.key.asset()));
+            let to_reverse = of_chain(&state.to_reverse, chain, u64::MAX)
+                .find_map(|id| state.transfers.get(&id));
+            let oldest = to_settle.into_iter().chain(to_reverse);
+            Ok(oldest.map(|row| row.transfer.block.time).min())
         })
     }
 
@@ -236,9 +237,10 @@ impl State {
         let spenders = loaded.spenders(touches);
         lots.extend(loaded.lots_of_slices());
         if !spenders.is_empty() {
-            let of_spenders = self.lots_left.iter().map(|(_, id)| *id).filter(|id| {
-                self.lots.get(id).is_some_and(|lot| spenders.contains(&lot.account))
-            });
+            let of_spenders =
+                self.lots_left.iter().map(|(_, id)| *id).filter(|id| {
+                    self.lots.get(id).is_some_and(|lot| spenders.contains(&lot.account))
+                });
             lots.extend(of_spenders);
         }
         self.load_limits(touches, &spenders, &mut loaded);
@@ -247,6 +249,8 @@ impl State {
                 loaded.lots.insert(id, lot.clone());
             }
         }
+        let assets = loaded.assets_touched().into_iter();
+        loaded.halted = assets.filter(|asset| self.is_halted(*asset)).collect();
         for key in loaded.accounts_touched(touches) {
             if let Some(balance) = self.balances.get(&key) {
                 loaded.balances.insert(key, balance.clone());

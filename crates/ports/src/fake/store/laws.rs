@@ -216,8 +216,7 @@ impl State {
         let mut sums: BTreeMap<&AccountId, (i64, i64)> = BTreeMap::new();
         for lot in self.lots.values() {
             let (revoked, warned) = (lot.parts.revoked, lot.parts.warned);
-            let recomputed =
-                moved.get(&lot.id).map(|parts| LotParts { revoked, warned, ..*parts });
+            let recomputed = moved.get(&lot.id).map(|parts| LotParts { revoked, warned, ..*parts });
             broken.unless(recomputed == Some(lot.parts), "lot_moves", || lot.id.to_string());
             let whole = lot.parts.total() == Some(lot.granted);
             broken.unless(whole, "lots_within_grant", || lot.id.to_string());
@@ -263,9 +262,7 @@ impl State {
         }
         for ((account, ..), sums) in &self.usage_days {
             let sum = spent.entry(account).or_default();
-            *sum = sum
-                .saturating_sub(sums.spent.micros())
-                .saturating_add(sums.refunded.micros());
+            *sum = sum.saturating_sub(sums.spent.micros()).saturating_add(sums.refunded.micros());
         }
         for (account, difference) in spent {
             broken.unless(difference == 0, "usage_days_add_up", || account.to_string());

@@ -6,6 +6,7 @@
 mod books;
 mod cases;
 mod follow;
+mod halts;
 mod laws;
 mod lease;
 mod read;

@@ -81,10 +81,7 @@ impl ReadStore for FakeStore {
                 .range((account.clone(), 0)..(account.clone(), before))
                 .rev()
                 .filter_map(|(_, seq)| state.entries.get(seq));
-            first(lines, page.limit)
-                .into_iter()
-                .map(|entry| history_line(entry, account))
-                .collect()
+            first(lines, page.limit).into_iter().map(|entry| history_line(entry, account)).collect()
         })
     }
 
@@ -116,9 +113,7 @@ impl ReadStore for FakeStore {
             let balances = state
                 .balances
                 .iter()
-                .filter(|((account, _), _)| {
-                    with_accounts || account.owner().is_none()
-                })
+                .filter(|((account, _), _)| with_accounts || account.owner().is_none())
                 .map(|((account, unit), balance)| SystemBalance {
                     account: account.clone(),
                     unit: *unit,

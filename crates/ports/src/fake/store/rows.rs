@@ -17,7 +17,8 @@ use inspay_primitives::{
 use inspay_quoting::RateSample;
 
 use crate::{
-    ApiKeyRecord, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse, TransferView,
+    ApiKeyRecord, AssetHalt, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse,
+    TransferView,
 };
 
 /// Where a log was seen, and which transfer it is. One log between two treasuries is two rows.
@@ -77,6 +78,7 @@ pub(super) struct State {
     pub(super) windows: BTreeMap<(LimitId, Timestamp), WindowUse>,
     pub(super) profiles: BTreeMap<AccountId, Profile>,
 
+    pub(super) halts: BTreeMap<(AssetId, Address), AssetHalt>,
     /// Case number one comes first.
     pub(super) cases: Vec<CaseRecord>,
 }
