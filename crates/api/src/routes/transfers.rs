@@ -1,6 +1,6 @@
 //! Transfers, and why each is where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use axum::{Json, extract::State};
 use inspay_ports::{AssetHalt, CursorRecord, Page, TransferFilter, TransferView};
@@ -85,10 +85,10 @@ async fn chain_facts(
     let mut facts = BTreeMap::new();
     for view in views {
         let chain = view.transfer.key.chain_id;
-        if !facts.contains_key(&chain) {
+        if let Entry::Vacant(vacant) = facts.entry(chain) {
             let cursor = state.store().cursor(chain).await?;
             let halts = state.store().halts(chain).await?;
-            facts.insert(chain, ChainFacts { cursor, halts });
+            vacant.insert(ChainFacts { cursor, halts });
         }
     }
     Ok(facts)
