@@ -1,10 +1,13 @@
 //! A listed token that begins to lie while it is sold: its asset is halted alone, until it is whole again.
 
+use std::time::Duration;
+
 use inspay_devchain::{AnvilOptions, Devchain, FakeToken};
-use inspay_it::{ChainText, Gateway, due, json_of, order_path, pay, said, settings_text};
+use inspay_it::{ChainText, Gateway, PATIENCE, due, json_of, order_path, pay, said, settings_text};
 use inspay_primitives::{Address, U256};
 use inspay_store_postgres::cluster::Cluster;
 use serde_json::Value;
+use tokio::time::{Instant, interval};
 
 const CREDITS: &str = "100.000000";
 const NOTHING: &str = "0.000000";
@@ -185,4 +188,38 @@ async fn an_audit_by_hand_looks_beside_a_follower_and_halts_without_one() {
     world.gateway.wait("/readyz", is_whole).await;
     let listed = world.gateway.command(&["cases", "list", "--all", "--json"]).await;
     assert!(json_of(&listed)[0]["resolution"].is_string(), "{:#}", json_of(&listed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_death_around_a_halt_leaves_one_halt_and_one_case() {
+    let mut world = open(None, 1).await;
+    let place = world.chain.deployment().clone();
+    let order = world.gateway.order("alice", "USDT").await;
+    let mut halts = 0;
+    for place_of_death in ["before", "inside", "after"] {
+        world.gateway.kill().await;
+        world.forge(world.chain.buyer(0), place.treasury, LIE).await;
+        world.gateway.launch_unheard(Some(&format!("commit_halts:{place_of_death}:1")));
+        let deadline = Instant::now() + PATIENCE;
+        let mut looks = interval(Duration::from_millis(20));
+        while !world.gateway.has_died() {
+            looks.tick().await;
+            assert!(Instant::now() < deadline, "{place_of_death}: {}", world.gateway.log());
+        }
+        world.gateway.resume().await;
+        world.halted().await;
+        halts += 1;
+        let (_, open) = world.gateway.get("/v1/cases?open=true").await;
+        assert_eq!(open["items"].as_array().map(Vec::len), Some(1), "{place_of_death}: {open}");
+        world.forge(place.treasury, place.stranger, LIE).await;
+        let is_whole =
+            |seen: &Value| seen["chains"][0]["halted_assets"].as_array().is_some_and(Vec::is_empty);
+        world.gateway.wait("/readyz", is_whole).await;
+    }
+    let all = world.gateway.all("/v1/cases").await;
+    assert_eq!(all.len(), halts, "{all:?}");
+    assert!(all.iter().all(|case| case["resolution"].is_string()), "{all:?}");
+    world.pay_with_fake(&order, 1).await;
+    world.gateway.wait_for(&order, "paid").await;
+    world.gateway.must_reconcile().await;
 }
