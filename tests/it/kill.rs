@@ -57,6 +57,7 @@ fn scene_of(call: &str) -> Option<Scene> {
     Some(match call {
         "cursor"
         | "window"
+        | "halts"
         | "lease"
         | "followed"
         | "commit_blocks"

@@ -6,6 +6,7 @@ mod delivery;
 mod faults;
 mod kill;
 mod leases;
+mod lying;
 mod pay;
 mod refuse;
 mod rescan;

@@ -299,6 +299,17 @@ impl Gateway {
         (status, answer.json().await.unwrap_or_default())
     }
 
+    /// What is answered to a request, as it is.
+    ///
+    /// # Panics
+    ///
+    /// If nothing is answered.
+    pub async fn text(&self, path: &str) -> String {
+        let request = self.client.get(format!("{}{path}", self.base)).bearer_auth(&self.key);
+        let answer = request.send().await.unwrap_or_else(|why| panic!("{why}\n{}", self.log()));
+        answer.text().await.unwrap_or_default()
+    }
+
     /// Makes a further key; answers the key.
     ///
     /// # Panics

@@ -121,6 +121,17 @@ impl Caller {
         }
     }
 
+    /// Refuses keys that may not see what finance has to look at.
+    pub(crate) fn may_read_cases(&self) -> Result<(), Problem> {
+        match self.scope {
+            KeyScope::Finance | KeyScope::Operator => Ok(()),
+            KeyScope::Account(_) | KeyScope::Application => Err(Problem::new(
+                ProblemCode::Forbidden,
+                "Only finance and operator keys read cases.",
+            )),
+        }
+    }
+
     /// The only account that this key sees, if it is bound to one.
     pub(crate) fn own_account(&self) -> Option<&AccountId> {
         match &self.scope {

@@ -36,6 +36,7 @@ use crate::problem::{PROBLEM_JSON, Problem, ProblemCode, ProblemFact};
         (name = "transfers", description = "What came to the treasury, and why it is where it is."),
         (name = "accounts", description = "Balances, lots and history."),
         (name = "events", description = "What happened, in one sequence."),
+        (name = "cases", description = "What a person has to look at."),
         (name = "operations", description = "Health and numbers."),
     ),
     components(schemas(Problem, ProblemFact, ProblemCode)),
@@ -133,6 +134,8 @@ fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
         "list_lots" | "list_history" => {
             vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::CursorInvalid, P::AccountNotFound]]
         }
+        "list_cases" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid, P::Forbidden]],
+        "get_case" => vec![KEYED, &[P::PathInvalid, P::CaseNotFound, P::Forbidden]],
         "list_events" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid]],
         _ => return None,
     })
@@ -214,7 +217,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 16);
+        assert_eq!(count, 18);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use inspay_ledger::{Evidence, TransferRecord};
-use inspay_ports::{CursorRecord, Store, StoreError};
+use inspay_ports::{AssetHalt, CursorRecord, Store, StoreError};
 use inspay_primitives::{ChainId, Direction, Order};
 use tokio::sync::{Mutex, watch};
 
@@ -21,7 +21,9 @@ const PENDING_MAX: u32 = 1_000;
 pub(crate) struct PendingView {
     /// Where its follower stands.
     pub(crate) cursor: Option<CursorRecord>,
-    /// Canonical transfers that wait, oldest block first.
+    /// Assets of which nothing is credited.
+    pub(crate) halts: Vec<AssetHalt>,
+    /// Canonical transfers that wait, oldest block first; those that wait for their asset last.
     pub(crate) waiting: Vec<TransferRecord>,
 }
 
@@ -63,13 +65,17 @@ impl PendingBoard {
             return Ok(Arc::clone(&known.view));
         }
         let cursor = self.store.cursor(chain).await?;
-        let waiting = match cursor {
+        let halts = self.store.halts(chain).await?;
+        let mut waiting = match cursor {
             Some(cursor) => {
                 self.store.transfers_to_settle(chain, None, cursor.tip.number, PENDING_MAX).await?
             }
             None => Vec::new(),
         };
-        let view = Arc::new(PendingView { cursor, waiting });
+        if !halts.is_empty() {
+            waiting.extend(self.store.halted_transfers(chain, PENDING_MAX).await?);
+        }
+        let view = Arc::new(PendingView { cursor, halts, waiting });
         let known = Cached { read_at: Instant::now(), change, view: Arc::clone(&view) };
         cached.insert(chain, known);
         Ok(view)

@@ -145,6 +145,8 @@ problem_codes! {
     OrderNotFound = "order_not_found", NOT_FOUND, "There is no such order.";
     /// No such transfer, or not this key's.
     TransferNotFound = "transfer_not_found", NOT_FOUND, "There is no such transfer.";
+    /// No such case.
+    CaseNotFound = "case_not_found", NOT_FOUND, "There is no such case.";
     /// No such account, or not this key's.
     AccountNotFound = "account_not_found", NOT_FOUND, "There is no such account.";
     /// The database cannot be reached.

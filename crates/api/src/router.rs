@@ -18,7 +18,9 @@ use crate::{
     observe::observe,
     openapi::document,
     problem::{Problem, ProblemCode},
-    routes::{accounts, catalog, docs, events, health, order_events, orders, quotes, transfers},
+    routes::{
+        accounts, cases, catalog, docs, events, health, order_events, orders, quotes, transfers,
+    },
     state::{ApiParts, ApiState},
 };
 
@@ -48,6 +50,8 @@ fn keyed_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(accounts::lots))
         .routes(routes!(accounts::history))
         .routes(routes!(events::list))
+        .routes(routes!(cases::list))
+        .routes(routes!(cases::get))
 }
 
 /// The OpenAPI document.

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    agreement, block,
+    agreement, balance, block,
     endpoint::EndpointView,
     pool::Pool,
     range, reads,
@@ -228,9 +228,7 @@ impl Chain for EvmChain {
         holder: Address,
         block: B256,
     ) -> Result<U256, ChainError> {
-        let asked = self.pool.ask(async |endpoint| {
-            reads::balance_of(&endpoint, asset.contract, holder, block).await
-        });
+        let asked = balance::balance_of(&self.pool, asset.contract, holder, block);
         asked.await.map_err(self.could_not("read a balance"))
     }
 

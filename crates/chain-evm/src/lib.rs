@@ -4,6 +4,7 @@
 //! could not check: a missing answer is an error, and a set of transfers comes with its proof.
 
 mod agreement;
+mod balance;
 mod block;
 mod bloom;
 mod by_two;

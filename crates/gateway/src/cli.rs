@@ -58,11 +58,16 @@ enum Command {
     Backfill(commands::backfill::BackfillArgs),
     /// Follow a chain anew from a block on: the way out of a reorg deeper than what is kept.
     Rescan(commands::rescan::RescanArgs),
+    /// Compare the balance of every treasury and asset with the chain, now.
+    Audit(commands::audit::AuditArgs),
     /// Compare the recorded transfers and the books with the chain.
     Reconcile,
     /// Verify the journal or show its balances.
     #[command(subcommand)]
     Ledger(commands::ledger::LedgerCommand),
+    /// List what a person has to look at, or show one case.
+    #[command(subcommand)]
+    Cases(commands::cases::CasesCommand),
     /// List accounts with their credits, or show one.
     Accounts(commands::accounts::AccountsArgs),
     /// Make, list and revoke API keys.
@@ -154,8 +159,10 @@ async fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Migrate => commands::migrate::run(context).await,
         Command::Backfill(args) => commands::backfill::run(args, context).await,
         Command::Rescan(args) => commands::rescan::run(args, context).await,
+        Command::Audit(args) => commands::audit::run(args, context).await,
         Command::Reconcile => commands::reconcile::run(context).await,
         Command::Ledger(command) => commands::ledger::run(command, context).await,
+        Command::Cases(command) => commands::cases::run(command, context).await,
         Command::Accounts(args) => commands::accounts::run(args, context).await,
         Command::Keys(command) => commands::keys::run(command, context).await,
         Command::Doctor => commands::doctor::run(context).await,

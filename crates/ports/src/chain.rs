@@ -205,7 +205,8 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
     /// What a token says of itself.
     async fn token_facts(&self, token: Address) -> Result<TokenFacts, ChainError>;
 
-    /// What `holder` held of `asset` at the end of the block with that hash.
+    /// What `holder` held of `asset` at the end of the block with that hash. Where two endpoints can tell, they tell the
+    /// same, or a third one decides; else it is a [`ChainErrorKind::Contradiction`].
     async fn balance_of(
         &self,
         asset: AssetId,

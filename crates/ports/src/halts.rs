@@ -1,6 +1,7 @@
 //! Halts: of which assets nothing is credited, since what is recorded of them is not known to be whole.
 
 use async_trait::async_trait;
+use inspay_ledger::TransferRecord;
 use inspay_primitives::{Address, AssetId, CaseClosing, CaseOpening, ChainId, Fence, Timestamp};
 
 use crate::StoreError;
@@ -44,6 +45,13 @@ pub struct HaltsCommit {
 pub trait HaltStore: Send + Sync + std::fmt::Debug {
     /// The halts of a chain's assets, by asset and treasury.
     async fn halts(&self, chain: ChainId) -> Result<Vec<AssetHalt>, StoreError>;
+
+    /// Canonical transfers of halted assets that are not settled, oldest block first, at most `limit`.
+    async fn halted_transfers(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError>;
 
     /// Begins and ends halts. One commit, and no batch of the books is written beside it: one that is under way is
     /// committed before, and one that comes after sees it. Fails with `Fenced`, changing nothing, unless the chain's

@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use inspay_ledger::TransferRecord;
 use inspay_ports::{AssetHalt, HaltStore, HaltsCommit, StoreError, StoreErrorKind};
 use inspay_primitives::{AssetId, ChainId};
 
 use crate::{
     cases::{open_cases, resolve_cases},
-    codec::{Fields, all},
+    codec::{Fields, all, transfer_columns, transfer_record, transfer_with_settlement},
     columns::{big, chain},
     error::wrong,
     load::lock_head,
@@ -33,6 +34,16 @@ pub(crate) use is_halted;
 
 const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, found_at, why FROM asset_halt WHERE chain_id = $1 \
      ORDER BY token, treasury";
+
+const WAITING: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = $1 AND t.needs_work AND NOT t.settled AND ",
+    is_halted!("t"),
+    " ORDER BY t.block_number, t.log_index LIMIT $2",
+);
 
 /// The holding cannot be taken over before the commit.
 const HOLDING: &str = "SELECT fencing FROM lease WHERE chain_id = $1 FOR KEY SHARE";
@@ -60,6 +71,18 @@ impl HaltStore for PostgresStore {
             })
         })
         .map_err(&wrong)
+    }
+
+    async fn halted_transfers(
+        &self,
+        chain_id: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let single = self.paged("read halted transfers");
+        let wrong = wrong(single.act);
+        let query =
+            sqlx::query(WAITING).bind(chain(chain_id).map_err(&wrong)?).bind(i64::from(limit));
+        all(&single.rows(query).await?, transfer_record).map_err(&wrong)
     }
 
     async fn commit_halts(&self, commit: HaltsCommit) -> Result<(), StoreError> {

@@ -1,12 +1,13 @@
 //! Halts: of which assets nothing is credited.
 
 use async_trait::async_trait;
+use inspay_ledger::TransferRecord;
 use inspay_ports::{AssetHalt, HaltStore, HaltsCommit, StoreError, StoreErrorKind};
 use inspay_primitives::{AssetId, ChainId};
 
 use crate::{
     cases::{open_cases, resolve_cases},
-    codec::{Fields, all},
+    codec::{Fields, all, transfer_alone, transfer_columns},
     columns::{big, chain},
     error::wrong,
     session::hot,
@@ -29,6 +30,14 @@ pub(crate) use is_halted;
 
 const HALTS: &str = "SELECT chain_id, token, treasury, halted_at, found_at, why FROM asset_halt WHERE chain_id = ?1 \
      ORDER BY token, treasury";
+
+const WAITING: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    " FROM transfer t WHERE t.chain_id = ?1 AND t.needs_work = 1 AND t.settled = 0 AND ",
+    is_halted!("t"),
+    " ORDER BY t.block_number, t.log_index LIMIT ?2",
+);
 
 const HOLDING: &str = "SELECT fencing FROM lease WHERE chain_id = ?1";
 
@@ -55,6 +64,17 @@ impl HaltStore for SqliteStore {
             })
         })
         .map_err(&wrong)
+    }
+
+    async fn halted_transfers(
+        &self,
+        chain_id: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let single = self.read("read halted transfers");
+        let wrong = wrong(single.act);
+        let query = hot(WAITING).bind(chain(chain_id).map_err(&wrong)?).bind(i64::from(limit));
+        all(&single.rows(query).await?, transfer_alone).map_err(&wrong)
     }
 
     async fn commit_halts(&self, commit: HaltsCommit) -> Result<(), StoreError> {

@@ -241,6 +241,7 @@ mod tests {
         let commit = HaltsCommit { fence, halted: vec![halt], lifted, resolved, opened };
         store.commit_halts(commit).await.expect("halts");
         store.halts(CHAIN).await.expect("reads");
+        store.halted_transfers(CHAIN, 9).await.expect("finds");
         let opening = CaseOpening { kind, subject: subject.clone(), opened_at: at, body_json };
         let id = store.open_case(opening).await.expect("opens");
         let resolution = "paid".to_owned();

@@ -66,7 +66,7 @@ async fn database(state: &ApiState) -> Result<i64, (&'static str, String)> {
 }
 
 /// Whether every component is ready: the database answers, its schema is current, and every chain is
-/// followed to its head.
+/// followed to its head. An asset that is halted is named, and keeps nothing else from being ready.
 #[utoipa::path(get, path = "/readyz", tag = "operations", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "Everything is ready.", body = ReadyBody)))]
 pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<ReadyBody>, Problem> {
@@ -83,8 +83,13 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<ReadyBod
     }
     match database {
         Ok(schema_version) if problem.errors.is_empty() => {
-            let chains = chains.iter().map(ChainHealth::from).collect();
-            Ok(Json(ReadyBody { status: "ready", schema_version, chains }))
+            let mut healths = Vec::with_capacity(chains.len());
+            for chain in &chains {
+                // What is halted is one asset's trouble: the others are credited, so that this is of use.
+                let halts = state.store().halts(chain.chain_id).await?;
+                healths.push(ChainHealth::new(chain, &halts));
+            }
+            Ok(Json(ReadyBody { status: "ready", schema_version, chains: healths }))
         }
         Ok(_) | Err(_) => Err(problem),
     }

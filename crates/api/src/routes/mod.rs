@@ -3,6 +3,7 @@
 //! Never decides; what must hold is held below.
 
 pub(crate) mod accounts;
+pub(crate) mod cases;
 pub(crate) mod catalog;
 pub(crate) mod docs;
 pub(crate) mod events;

@@ -89,7 +89,8 @@ async fn transfers_of(state: &ApiState, order: &Order) -> Result<Vec<TransferBod
     let filter = TransferFilter { order: Some(order.terms.id), ..TransferFilter::default() };
     let page = Page { after: None, limit: TRANSFERS_SHOWN_MAX };
     let settled = state.store().transfers(filter, page).await?;
-    let shown = Shown { sale: state.sale(), cursor: pending.cursor.as_ref() };
+    let shown =
+        Shown { sale: state.sale(), cursor: pending.cursor.as_ref(), halts: &pending.halts };
     let mut shown_transfers: Vec<TransferBody> =
         settled.iter().rev().map(|view| TransferBody::from_view(view, shown)).collect();
     for (record, evidence) in pending.for_order(order) {

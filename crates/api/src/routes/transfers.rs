@@ -1,9 +1,9 @@
 //! Transfers, and why each is where it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use axum::{Json, extract::State};
-use inspay_ports::{CursorRecord, Page, TransferFilter, TransferView};
+use inspay_ports::{AssetHalt, CursorRecord, Page, TransferFilter, TransferView};
 use inspay_primitives::{B256, ChainId, OrderId, TransferId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -72,29 +72,37 @@ fn read_tx_hash(text: &str) -> Result<B256, Problem> {
     })
 }
 
-async fn cursors(
+/// How a chain stands that transfers are shown against.
+struct ChainFacts {
+    cursor: Option<CursorRecord>,
+    halts: Vec<AssetHalt>,
+}
+
+async fn chain_facts(
     state: &ApiState,
     views: &[TransferView],
-) -> Result<BTreeMap<ChainId, CursorRecord>, Problem> {
-    let mut cursors = BTreeMap::new();
+) -> Result<BTreeMap<ChainId, ChainFacts>, Problem> {
+    let mut facts = BTreeMap::new();
     for view in views {
         let chain = view.transfer.key.chain_id;
-        if !cursors.contains_key(&chain)
-            && let Some(cursor) = state.store().cursor(chain).await?
-        {
-            cursors.insert(chain, cursor);
+        if let Entry::Vacant(vacant) = facts.entry(chain) {
+            let cursor = state.store().cursor(chain).await?;
+            let halts = state.store().halts(chain).await?;
+            vacant.insert(ChainFacts { cursor, halts });
         }
     }
-    Ok(cursors)
+    Ok(facts)
 }
 
 fn show(
     state: &ApiState,
-    cursors: &BTreeMap<ChainId, CursorRecord>,
+    facts: &BTreeMap<ChainId, ChainFacts>,
     view: &TransferView,
 ) -> TransferBody {
-    let cursor = cursors.get(&view.transfer.key.chain_id);
-    TransferBody::from_view(view, Shown { sale: state.sale(), cursor })
+    let of_chain = facts.get(&view.transfer.key.chain_id);
+    let cursor = of_chain.and_then(|facts| facts.cursor.as_ref());
+    let halts = of_chain.map_or(&[][..], |facts| &facts.halts);
+    TransferBody::from_view(view, Shown { sale: state.sale(), cursor, halts })
 }
 
 /// Transfers in and out of the treasury, newest recorded first.
@@ -115,8 +123,8 @@ pub(crate) async fn list(
     let views = state.store().transfers(filter, page).await?;
     let position = |view: &TransferView| cursor::encode(LIST, &view.position.to_string());
     let (views, next) = cursor::cut(views, limit, position);
-    let cursors = cursors(&state, &views).await?;
-    let items = views.iter().map(|view| show(&state, &cursors, view)).collect();
+    let facts = chain_facts(&state, &views).await?;
+    let items = views.iter().map(|view| show(&state, &facts, view)).collect();
     Ok(Json(TransfersPage { items, next }))
 }
 
@@ -143,7 +151,7 @@ pub(crate) async fn get(
         }
     }
     let views = [view];
-    let cursors = cursors(&state, &views).await?;
+    let facts = chain_facts(&state, &views).await?;
     let [view] = &views;
-    Ok(Json(show(&state, &cursors, view)))
+    Ok(Json(show(&state, &facts, view)))
 }

@@ -1,8 +1,11 @@
 //! Whether the process lives and whether it is of use.
 
+use inspay_ports::AssetHalt;
+use inspay_primitives::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::token::show_address;
 use crate::state::ChainStatus;
 
 /// The process answers.
@@ -44,10 +47,39 @@ pub(crate) struct ChainHealth {
     notes: Vec<String>,
     /// Who follows it, while this process stands by to take over.
     standby_for: Option<String>,
+    /// Assets of which nothing is credited, since what is recorded of them is not what the chain says. A case is open.
+    halted_assets: Vec<AssetHaltBody>,
 }
 
-impl From<&ChainStatus> for ChainHealth {
-    fn from(status: &ChainStatus) -> Self {
+/// An asset of which nothing is credited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = AssetHalt)]
+pub(crate) struct AssetHaltBody {
+    /// The token.
+    #[schema(example = "0xdAC17F958D2ee523a2206206994597C13D831ec7")]
+    token: String,
+    /// The treasury whose transfers are not known to be whole.
+    treasury: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    halted_at: Timestamp,
+    /// Why: the asset, the treasury, the blocks and the difference.
+    why: String,
+}
+
+impl From<&AssetHalt> for AssetHaltBody {
+    fn from(halt: &AssetHalt) -> Self {
+        Self {
+            token: show_address(halt.asset.contract),
+            treasury: show_address(halt.treasury),
+            halted_at: halt.halted_at,
+            why: halt.why.clone(),
+        }
+    }
+}
+
+impl ChainHealth {
+    pub(crate) fn new(status: &ChainStatus, halts: &[AssetHalt]) -> Self {
         Self {
             chain_id: status.chain_id.0,
             head: status.view.map(|view| view.head.number),
@@ -55,6 +87,7 @@ impl From<&ChainStatus> for ChainHealth {
             audited_to: status.view.map(|view| view.audited_to),
             notes: status.notes.clone(),
             standby_for: status.standby.clone(),
+            halted_assets: halts.iter().map(AssetHaltBody::from).collect(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Amounts are strings, times RFC 3339. Types below the api never leave as they are.
 
 mod account;
+mod case;
 mod catalog;
 mod event;
 mod health;
@@ -12,6 +13,7 @@ mod token;
 mod transfer;
 
 pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage};
+pub(crate) use case::{CaseBody, CasesPage};
 pub(crate) use catalog::CatalogBody;
 pub(crate) use event::{EventBody, EventsPage};
 pub(crate) use health::{AliveBody, ChainHealth, ReadyBody};

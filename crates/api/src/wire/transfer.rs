@@ -3,7 +3,7 @@
 use inspay_ledger::{
     Evidence, IgnoreReason, Settlement, SettlementKind, SuspenseReason, TransferRecord,
 };
-use inspay_ports::{CursorRecord, TransferView};
+use inspay_ports::{AssetHalt, CursorRecord, TransferView};
 use inspay_primitives::{
     ConfirmationRule, Credits, Direction, OrderId, Timestamp, Transfer, TransferId, Usd,
 };
@@ -120,7 +120,7 @@ pub(crate) struct WhyBody {
     explanation: String,
     /// What ties it to its order: `reference` or `exact_amount`.
     evidence: Option<&'static str>,
-    /// Why it lies in suspense or is ignored, as a stable name.
+    /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`), as a stable name.
     reason: Option<&'static str>,
     /// The reference behind its calldata, if it was read and there was one.
     reference: Option<String>,
@@ -145,6 +145,8 @@ pub(crate) struct TransfersPage {
 pub(crate) struct Shown<'a> {
     pub(crate) sale: &'a SaleSettings,
     pub(crate) cursor: Option<&'a CursorRecord>,
+    /// The assets of its chain of which nothing is credited.
+    pub(crate) halts: &'a [AssetHalt],
 }
 
 impl From<ConfirmationRule> for WantedBody {
@@ -246,7 +248,7 @@ impl TransferBody {
                 canonical: row.canonical,
             },
             confirmations,
-            why: why(row, confirmations, wanted.as_ref()),
+            why: why(row, confirmations, wanted.as_ref(), shown.halts),
             confirmations_wanted: wanted,
             order,
             credits: settlement.map(|settled| settled.credits),
@@ -268,6 +270,10 @@ impl TransferBody {
     }
 }
 
+/// What is said of a transfer whose asset is halted.
+const HALTED_SENTENCE: &str =
+    " Nothing of its asset is credited until what is recorded of it is what the chain says.";
+
 fn listed_asset(id: inspay_primitives::AssetId, listed: Option<&SaleAsset>) -> AssetBody {
     listed.map_or_else(|| AssetBody::new(id, None, None), |listed| AssetBody::from(&listed.asset))
 }
@@ -287,7 +293,19 @@ fn state(row: &Row<'_>) -> TransferState {
     }
 }
 
-fn why(row: &Row<'_>, confirmations: u64, wanted: Option<&WantedBody>) -> WhyBody {
+/// Whether it waits for its asset, whatever its confirmations.
+fn is_halted(row: &Row<'_>, halts: &[AssetHalt]) -> bool {
+    let asset = row.transfer.key.asset();
+    row.settlement.is_none() && row.canonical && halts.iter().any(|halt| halt.asset == asset)
+}
+
+fn why(
+    row: &Row<'_>,
+    confirmations: u64,
+    wanted: Option<&WantedBody>,
+    halts: &[AssetHalt],
+) -> WhyBody {
+    let is_halted = is_halted(row, halts);
     let settled = row.settlement;
     let evidence =
         settled.map_or(row.likely.map(|(_, evidence)| evidence), |settled| settled.evidence);
@@ -295,8 +313,13 @@ fn why(row: &Row<'_>, confirmations: u64, wanted: Option<&WantedBody>) -> WhyBod
         (settled.suspense.map(SuspenseReason::as_str))
             .or_else(|| settled.ignored.map(IgnoreReason::as_str))
     });
+    let reason = reason.or(is_halted.then_some("asset_halted"));
+    let mut explanation = explanation(row, evidence, confirmations, wanted);
+    if is_halted {
+        explanation.push_str(HALTED_SENTENCE);
+    }
     WhyBody {
-        explanation: explanation(row, evidence, confirmations, wanted),
+        explanation,
         evidence: evidence.map(Evidence::as_str),
         reason,
         reference: row.transfer.reference.flatten().map(|reference| reference.to_string()),

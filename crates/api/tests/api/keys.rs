@@ -22,6 +22,8 @@ async fn everything_but_the_catalog_and_health_needs_a_key() {
         "/v1/accounts/alice/lots",
         "/v1/accounts/alice/history",
         "/v1/events",
+        "/v1/cases",
+        "/v1/cases/1",
     ];
     let unknown = generate_key();
     for path in paths {

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod bad_input;
+mod cases;
 mod events;
 mod house;
 mod idempotency;

@@ -141,7 +141,7 @@ async fn a_chain_that_another_process_follows_is_ready_and_has_no_view() {
         ready["chains"][0],
         json!({
             "chain_id": 1, "head": null, "finalized": null, "audited_to": null, "notes": [],
-            "standby_for": "a host/7",
+            "standby_for": "a host/7", "halted_assets": [],
         })
     );
 }

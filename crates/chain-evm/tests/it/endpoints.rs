@@ -4,18 +4,20 @@ use std::{sync::Arc, time::Duration};
 
 use inspay_chain_evm::{EvmChain, EvmChainSettings, ReceiptsProof, Transport};
 use inspay_ports::{Chain, ChainErrorKind, Proof};
+use inspay_primitives::{AssetId, U256};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     kind,
-    memory::{Branch, Habit, Node, filter, over, over_with, settings},
+    memory::{Branch, CHAIN, Habit, Node, TOKEN, TREASURY, filter, over, over_with, settings},
     scene::{OTHER_WORD, set},
 };
 
 const HEAD: &str = "eth_getBlockByNumber";
 const RECEIPTS: &str = "eth_getBlockReceipts";
 const LOGS: &str = "eth_getLogs";
+const CALL: &str = "eth_call";
 
 /// How long an act takes on the paused clock.
 async fn took<T>(act: impl Future<Output = T>) -> (T, Duration) {
@@ -403,6 +405,38 @@ async fn where_receipts_prove_nothing_two_endpoints_must_tell_the_same() {
     let settings = EvmChainSettings { receipts: ReceiptsProof::SecondEndpoint, ..settings() };
     let alone: Vec<Arc<dyn Transport>> = vec![Arc::clone(&nodes[0]) as _];
     assert!(EvmChain::over(settings, alone).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_balance_is_what_two_endpoints_tell_and_a_third_one_says_who_is_wrong() {
+    let branch = Branch::new();
+    branch.mine(3, 0);
+    let block = branch.mine(4, 0);
+    let nodes = [Node::new("a", &branch), Node::new("b", &branch), Node::new("c", &branch)];
+    let asset = AssetId { chain_id: CHAIN, contract: TOKEN };
+    let balance = async |chain: &EvmChain| chain.balance_of(asset, TREASURY, block).await;
+    let alone = over(&[&nodes[0]]);
+    assert_eq!(balance(&alone).await.unwrap(), U256::from(7));
+    assert_eq!(nodes[0].asked(CALL), 1);
+    let two = over(&[&nodes[0], &nodes[1]]);
+    assert_eq!(balance(&two).await.unwrap(), U256::from(7));
+    assert_eq!((nodes[0].asked(CALL), nodes[1].asked(CALL)), (2, 1));
+    for liar in 0..2 {
+        nodes[liar].set(Habit::Lies(CALL, |told| set(told, json!(OTHER_WORD))));
+        // Of two that differ nobody is believed; with a third one it is known who is wrong.
+        let differ = kind(balance(&over(&[&nodes[0], &nodes[1]])).await);
+        assert!(matches!(&differ, ChainErrorKind::Contradiction(text) if text.contains("differ")));
+        let three = over(&[&nodes[0], &nodes[1], &nodes[2]]);
+        assert_eq!(balance(&three).await.unwrap(), U256::from(7));
+        let doubts: Vec<bool> = three.endpoints().iter().map(|view| view.doubt.is_some()).collect();
+        assert_eq!(doubts, [liar == 0, liar == 1, false]);
+        nodes[liar].set(Habit::Honest);
+    }
+    // One that cannot tell leaves the other's word, as though it were alone.
+    for silent in [Habit::Status(503, None), Habit::Behind(1)] {
+        nodes[1].set(silent);
+        assert_eq!(balance(&over(&[&nodes[0], &nodes[1]])).await.unwrap(), U256::from(7));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use inspay_chain_evm::EvmChain;
-use inspay_ports::{Chain, Store};
-use inspay_primitives::{Clock as _, U256};
+use inspay_ports::{CaseFilter, Chain, Page, Store};
+use inspay_primitives::{Clock as _, Timestamp, U256};
 use inspay_rates::RateKey;
 use serde::Serialize;
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// Blocks that a follower may trail its node before it counts as behind.
 const BEHIND_BLOCKS: u64 = 64;
+
+/// Open cases that are named.
+const CASES_SHOWN_MAX: u32 = 20;
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -72,6 +75,7 @@ pub(crate) async fn run(context: Context) -> Outcome {
     look_at_rates(&settings, &mut findings).await?;
     if let Some(store) = &store {
         look_at_books(store, &mut findings).await;
+        look_at_cases(store, &mut findings).await;
     }
     print(&context, &findings)?;
     if findings.iter().all(|finding| finding.ok) {
@@ -125,8 +129,80 @@ async fn look_at_chain(
             }
             Err(error) => Finding::bad(what, chain_of_causes(&error)),
         });
+        findings.push(look_at_lease(store, chain, &name).await);
+        look_at_halts(store, chain, &name, findings).await;
     }
     Ok(())
+}
+
+/// Who follows the chain. That nobody does is no fault of anything: perhaps nothing serves now.
+async fn look_at_lease(store: &Arc<dyn Store>, chain: &ChainSettings, name: &str) -> Finding {
+    let what = format!("{name}: lease");
+    match store.lease(chain.id).await {
+        Ok(None) => Finding::good(what, "nobody has held it yet"),
+        Ok(Some(lease)) if lease.remaining.is_zero() => {
+            let detail = format!(
+                "nobody holds it; the last one was {}, fencing {}",
+                lease.holder, lease.number
+            );
+            Finding::good(what, detail)
+        }
+        Ok(Some(lease)) => {
+            let micros = i64::try_from(lease.remaining.as_micros()).unwrap_or(i64::MAX);
+            let until = SystemClock.now().micros().saturating_add(micros);
+            let checked =
+                if lease.checked { "" } else { ", has not found our blocks on the chain" };
+            let detail = format!(
+                "held by {}, fencing {}, until {}{checked}",
+                lease.holder,
+                lease.number,
+                Timestamp::from_micros(until)
+            );
+            Finding::good(what, detail)
+        }
+        Err(error) => Finding::bad(what, chain_of_causes(&error)),
+    }
+}
+
+/// The assets of the chain of which nothing is credited.
+async fn look_at_halts(
+    store: &Arc<dyn Store>,
+    chain: &ChainSettings,
+    name: &str,
+    findings: &mut Vec<Finding>,
+) {
+    let what = format!("{name}: halted assets");
+    match store.halts(chain.id).await {
+        Ok(halts) if halts.is_empty() => findings.push(Finding::good(what, "none")),
+        Ok(halts) => findings.extend(halts.iter().map(|halt| {
+            Finding::bad(what.clone(), format!("since {}: {}", halt.halted_at, halt.why))
+        })),
+        Err(error) => findings.push(Finding::bad(what, chain_of_causes(&error))),
+    }
+}
+
+/// Cases that nobody has resolved, as far as one look shows them.
+async fn look_at_cases(store: &Arc<dyn Store>, findings: &mut Vec<Finding>) {
+    let filter = CaseFilter { kind: None, open_only: true };
+    let page = Page { after: None, limit: CASES_SHOWN_MAX };
+    findings.push(match store.cases(filter, page).await {
+        Ok(cases) if cases.is_empty() => Finding::good("cases", "none is open"),
+        Ok(cases) => {
+            let told: Vec<String> = cases
+                .iter()
+                .map(|case| {
+                    format!(
+                        "{} {} of {}",
+                        case.id,
+                        case.opening.kind.as_str(),
+                        case.opening.subject
+                    )
+                })
+                .collect();
+            Finding::bad("cases", format!("open: {}; see inspay cases", told.join(", ")))
+        }
+        Err(error) => Finding::bad("cases", chain_of_causes(&error)),
+    });
 }
 
 async fn look_at_endpoints(chain: &ChainSettings, adapter: &EvmChain, findings: &mut Vec<Finding>) {

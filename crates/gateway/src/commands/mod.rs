@@ -1,7 +1,9 @@
 //! One module for each command of the command line. Each reads settings, does one thing, prints its result.
 
 pub(crate) mod accounts;
+pub(crate) mod audit;
 pub(crate) mod backfill;
+pub(crate) mod cases;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;

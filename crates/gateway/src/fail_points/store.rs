@@ -59,6 +59,7 @@ calls! {
     }
     HALTS: HaltStore {
         halts(chain: ChainId) -> Vec<AssetHalt>;
+        halted_transfers(chain: ChainId, limit: u32) -> Vec<TransferRecord>;
         commit_halts(commit: HaltsCommit) -> ();
     }
     LEASES: LeaseStore {

@@ -97,6 +97,7 @@ pub(super) struct ChainFile {
     pub(super) native: NativeFile,
     pub(super) poll_interval_ms: Option<u64>,
     pub(super) finality_depth: Option<u64>,
+    pub(super) audit_interval_seconds: Option<u32>,
     pub(super) request_timeout_ms: Option<u64>,
     #[serde(default)]
     pub(super) receipts: ReceiptsFile,

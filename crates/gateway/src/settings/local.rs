@@ -8,7 +8,9 @@ use inspay_primitives::{Asset, AssetId, ChainId, ConfirmationPolicy, Confirmatio
 use inspay_quoting::{RateBand, RateRules};
 use reqwest::Url;
 
-use super::{AssetSettings, ChainSettings, RateSourceSettings, SettingsError};
+use super::{
+    AssetSettings, ChainSettings, DEFAULT_AUDIT_INTERVAL, RateSourceSettings, SettingsError,
+};
 
 /// Ether's price on the local chain, where no market makes one.
 const LOCAL_ETHER_USD: &str = "2500";
@@ -60,6 +62,7 @@ pub(crate) fn local_chain(
         native_rules: RateRules::default(),
         poll_interval: Duration::from_millis(500),
         finality_depth: None,
+        audit_interval: DEFAULT_AUDIT_INTERVAL,
         request_timeout: Duration::from_secs(10),
         receipts: ReceiptsProof::Standard,
         header_hash: HashCheck::Recompute,

@@ -103,6 +103,8 @@ pub(crate) struct ChainSettings {
     pub(crate) poll_interval: Duration,
     /// How deep a block is taken for final where the chain has no `finalized` tag.
     pub(crate) finality_depth: Option<u64>,
+    /// How often balances are compared with the chain where nothing waits for it.
+    pub(crate) audit_interval: Duration,
     /// How long one request to an endpoint may take.
     pub(crate) request_timeout: Duration,
     /// How a block's set of transfers is proven.
@@ -120,6 +122,9 @@ impl ChainSettings {
         self.treasuries.last().map(|(treasury, _)| *treasury)
     }
 }
+
+/// How often balances are compared where nobody says.
+const DEFAULT_AUDIT_INTERVAL: Duration = Duration::from_secs(600);
 
 /// One listed token.
 #[derive(Clone, Debug)]

@@ -22,7 +22,8 @@ use inspay_settlement::AgreementRule;
 use reqwest::Url;
 
 use super::{
-    AssetSettings, ChainSettings, Database, RateSourceSettings, Settings, SettingsError,
+    AssetSettings, ChainSettings, DEFAULT_AUDIT_INTERVAL, Database, RateSourceSettings, Settings,
+    SettingsError,
     file::{
         AgreementFile, AssetFile, ChainFile, ConfirmationFile, HashFile, OddFile, RateSourceFile,
         ReceiptsFile, SettingsFile, TagFile,
@@ -234,6 +235,7 @@ fn parse_chain(
             chain.poll_interval_ms.unwrap_or(DEFAULT_POLL_INTERVAL_MS).max(50),
         ),
         finality_depth: chain.finality_depth,
+        audit_interval: parse_audit_interval(at, chain.audit_interval_seconds)?,
         request_timeout: Duration::from_millis(
             chain.request_timeout_ms.unwrap_or(DEFAULT_REQUEST_TIMEOUT_MS).max(100),
         ),
@@ -241,6 +243,17 @@ fn parse_chain(
         header_hash: parse_check(chain.header_hash),
         chain_tx_hash: parse_check(chain.chain_tx_hash),
     })
+}
+
+fn parse_audit_interval(at: &str, seconds: Option<u32>) -> Result<Duration, SettingsError> {
+    match seconds {
+        None => Ok(DEFAULT_AUDIT_INTERVAL),
+        Some(0) => {
+            let why = "balances cannot be compared all the time; say every how many seconds";
+            Err(SettingsError::invalid(format!("{at}.audit_interval_seconds"), why))
+        }
+        Some(seconds) => Ok(Duration::from_secs(u64::from(seconds))),
+    }
 }
 
 const fn parse_check(written: HashFile) -> HashCheck {

@@ -52,6 +52,7 @@ fn the_example_is_valid() {
     assert_eq!(agreement.above_base_units, U256::from(1_000_000_000));
     assert_eq!(agreement.agreeing_min, 2);
     assert_eq!(settings.chains[0].assets[1].agreement, None);
+    assert_eq!(settings.chains[0].audit_interval.as_secs(), 600);
     assert_eq!(settings.chains[0].receipts, ReceiptsProof::Standard);
     assert_eq!(settings.chains[0].header_hash, HashCheck::Recompute);
     assert_eq!(settings.chains[0].chain_tx_hash, HashCheck::Recompute);

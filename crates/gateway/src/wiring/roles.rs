@@ -373,6 +373,8 @@ pub(crate) fn follow_settings(chain: &ChainSettings) -> FollowSettings {
         start_number: chain.start_block,
         poll_interval: chain.poll_interval,
         finality_depth: chain.finality_depth.unwrap_or(settings.finality_depth),
+        audit_interval: chain.audit_interval,
+        audit_retry_interval: settings.audit_retry_interval.min(chain.audit_interval),
         ..settings
     }
 }

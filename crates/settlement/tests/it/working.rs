@@ -6,16 +6,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use inspay_ledger::{Operation, Outcome, SettlementRules};
+use inspay_ledger::{Operation, Outcome, SettlementKind, SettlementRules};
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
-    Agreement, AppliedBlock, BlocksCommit, BooksStore, Chain, ChainTags, Proof, Store,
+    Agreement, AppliedBlock, AssetHalt, BlocksCommit, BooksStore, Chain, ChainTags, HaltsCommit,
+    Proof, Store,
     contract::samples::{self, Follower},
     fake::{FakeChain, FakeStore},
 };
 use inspay_primitives::{
-    BlockRef, ConfirmationPolicy, ConfirmationRule, Fence, ManualClock, OrderState, OrderTerms,
-    Timestamp, Transfer, U256,
+    BlockRef, ConfirmationPolicy, ConfirmationRule, Fence, FencingNumber, ManualClock, OrderState,
+    OrderTerms, Timestamp, Transfer, U256,
 };
 use inspay_settlement::{
     AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
@@ -425,5 +426,52 @@ async fn an_amount_stays_held_while_its_payment_is_to_be_taken_back() {
     for order in &orders {
         assert_eq!(world.state(order).await, OrderState::Paid);
     }
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn what_is_of_a_halted_asset_is_settled_in_time_once_it_is_whole_and_holds_nothing_else_up() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let other = OrderTerms { asset: samples::inspi(), ..samples::terms(2) };
+    let other = samples::ordered_as(&world.store, other).await;
+    let in_time = u64::try_from(order.in_time_until().seconds()).expect("positive");
+    let at = |number: u64, seconds: u64| BlockRef {
+        time: Timestamp::from_chain_seconds(seconds),
+        ..block("a", number)
+    };
+    let paid = payment(1, &order, order.due_base_units, at(5, in_time));
+    world.follower.extend(vec![applied(at(5, in_time), vec![paid])]).await;
+    let nothing = HaltsCommit {
+        fence: Fence { chain_id: samples::CHAIN, number: FencingNumber::UNLEASED },
+        halted: Vec::new(),
+        lifted: Vec::new(),
+        resolved: Vec::new(),
+        opened: Vec::new(),
+    };
+    let halt = AssetHalt {
+        asset: samples::usdt(),
+        treasury: samples::treasury(),
+        halted_at: samples::block_time(5),
+        found_at: 5,
+        why: "5 are missing".to_owned(),
+    };
+    let begins = HaltsCommit { halted: vec![halt], ..nothing.clone() };
+    world.store.commit_halts(begins).await.expect("halts");
+    for (number, later) in [(6, 3_600), (7, 86_400)] {
+        world.follower.extend(vec![applied(at(number, in_time + later), Vec::new())]).await;
+    }
+    // Both orders' time has passed: what came in time for one of them waits, and it alone.
+    let report = world.step().await;
+    assert_eq!((report.settled, report.closed, report.refused), (0, 1, 0));
+    assert_eq!(world.state(&order).await, OrderState::Open);
+    assert_eq!(world.state(&other).await, OrderState::Expired);
+    assert!(!world.step().await.did_something());
+    let ends = HaltsCommit { lifted: vec![(samples::usdt(), samples::treasury())], ..nothing };
+    world.store.commit_halts(ends).await.expect("lifts");
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Paid);
+    let view = world.store.transfer(paid.key.id()).await.expect("reads").expect("is there");
+    assert_eq!(view.settlement.map(|settled| settled.kind), Some(SettlementKind::Order));
     world.must_hold().await;
 }

@@ -174,6 +174,15 @@ impl HaltStore for SimStore {
         self.chaos.store("halts", false, self.inner.halts(chain)).await
     }
 
+    async fn halted_transfers(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        let found = self.inner.halted_transfers(chain, limit);
+        self.chaos.store("halted transfers", false, found).await
+    }
+
     async fn commit_halts(&self, commit: HaltsCommit) -> Result<(), StoreError> {
         let committed = self.on_time(self.inner.commit_halts(commit));
         self.chaos.store("commit halts", true, committed).await

@@ -90,10 +90,13 @@ pub async fn what_is_of_a_halted_asset_waits(store: &Arc<dyn Store>) {
     let (waits, goes_on) = (waits.key.id(), goes_on.key.id());
     for _ in 0..2 {
         assert_eq!(to_settle(store).await, [waits, goes_on]);
+        assert_eq!(store.halted_transfers(CHAIN, 9).await.expect("finds"), []);
         assert_eq!((due().await, oldest().await), ((true, true), Some(block_time(1))));
         begin(store, vec![halt(usdt(), treasury(), 1, "a"), halt(usdt(), OTHER, 1, "b")]).await;
         for left in [treasury(), OTHER] {
             assert_eq!(to_settle(store).await, [goes_on]);
+            let halted = store.halted_transfers(CHAIN, 9).await.expect("finds");
+            assert_eq!(halted.iter().map(|one| one.transfer.key.id()).collect::<Vec<_>>(), [waits]);
             assert_eq!((due().await, oldest().await), ((false, true), Some(block_time(2))));
             lift(store, usdt(), left).await;
         }

@@ -161,7 +161,7 @@ impl BooksStore for FakeStore {
     }
 }
 
-fn of_chain(
+pub(super) fn of_chain(
     work: &BTreeSet<WorkKey>,
     chain: ChainId,
     up_to: u64,

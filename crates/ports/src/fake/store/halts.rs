@@ -1,9 +1,10 @@
 //! Halts in the fake store.
 
 use async_trait::async_trait;
+use inspay_ledger::TransferRecord;
 use inspay_primitives::{AssetId, ChainId};
 
-use super::{FakeStore, rows::State};
+use super::{FakeStore, books::of_chain, first, rows::State};
 use crate::{AssetHalt, HaltStore, HaltsCommit, StoreError};
 
 #[async_trait]
@@ -12,6 +13,19 @@ impl HaltStore for FakeStore {
         self.read("read halts", |state| {
             let halts = state.halts.values().filter(|halt| halt.asset.chain_id == chain);
             Ok(halts.cloned().collect())
+        })
+    }
+
+    async fn halted_transfers(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        self.read("read halted transfers", |state| {
+            let waiting = of_chain(&state.to_settle, chain, u64::MAX);
+            let records = waiting.filter_map(|id| state.record(id));
+            let halted = |record: &TransferRecord| state.is_halted(record.transfer.key.asset());
+            Ok(first(records.filter(halted), limit))
         })
     }
 
