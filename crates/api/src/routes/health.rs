@@ -81,17 +81,22 @@ pub(crate) async fn ready(State(state): State<ApiState>) -> Result<Json<ReadyBod
             problem = problem.with_fact(format!("chain {}", chain.chain_id), kind.as_str(), detail);
         }
     }
-    match database {
-        Ok(schema_version) if problem.errors.is_empty() => {
-            let mut healths = Vec::with_capacity(chains.len());
-            for chain in &chains {
-                // What is halted is one asset's trouble: the others are credited, so that this is of use.
-                let halts = state.store().halts(chain.chain_id).await?;
-                healths.push(ChainHealth::new(chain, &halts));
-            }
-            Ok(Json(ReadyBody { status: "ready", schema_version, chains: healths }))
+    let Ok(schema_version) = database else { return Err(problem) };
+    let is_ready = problem.errors.is_empty();
+    let mut healths = Vec::with_capacity(chains.len());
+    for chain in &chains {
+        // What is halted is one asset's trouble: the others are credited, so that this is of use.
+        let halts = state.store().halts(chain.chain_id).await?;
+        for halt in halts.iter().filter(|_| !is_ready) {
+            problem =
+                problem.with_fact(format!("chain {}", chain.chain_id), "asset_halted", &halt.why);
         }
-        Ok(_) | Err(_) => Err(problem),
+        healths.push(ChainHealth::new(chain, &halts));
+    }
+    if is_ready {
+        Ok(Json(ReadyBody { status: "ready", schema_version, chains: healths }))
+    } else {
+        Err(problem)
     }
 }
 

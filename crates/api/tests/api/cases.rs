@@ -117,8 +117,16 @@ async fn what_waits_for_its_asset_says_so_everywhere() {
         trouble: None,
         notes: Vec::new(),
     };
-    *house.chains.lock().expect("not poisoned") = vec![status];
+    *house.chains.lock().expect("not poisoned") = vec![status.clone()];
     let ready = house.get("", "/readyz").await.good();
     let halted = &ready["chains"][0]["halted_assets"];
     assert_eq!((&halted[0]["why"], halted.as_array().map(Vec::len)), (&json!(why), Some(1)));
+    // Beside a trouble of the whole chain it is named as well.
+    let trouble = Some((inspay_api::ChainTroubleKind::Stalled, "no endpoint answers".to_owned()));
+    *house.chains.lock().expect("not poisoned") =
+        vec![inspay_api::ChainStatus { trouble, ..status }];
+    let facts = house.get("", "/readyz").await.json()["errors"].clone();
+    let codes: Vec<&Value> =
+        facts.as_array().expect("facts").iter().map(|fact| &fact["code"]).collect();
+    assert_eq!(codes, ["chain_stalled", "asset_halted"], "{facts}");
 }
