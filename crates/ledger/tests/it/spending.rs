@@ -79,18 +79,24 @@ impl Till {
         self.run(Operation::requested("app", &self.requests.to_string(), act))
     }
 
+    #[track_caller]
     fn done(&mut self, act: Act) -> i64 {
-        match self.ask(act.clone()) {
-            Outcome::Applied { entry_seq } => entry_seq.unwrap_or(0),
-            other => panic!("{act:?}: {other:?}"),
+        let outcome = self.ask(act);
+        match outcome {
+            Outcome::Applied { entry_seq } => Ok(entry_seq.unwrap_or(0)),
+            Outcome::AlreadyApplied { .. } | Outcome::Refused(_) => Err(outcome),
         }
+        .expect("is done")
     }
 
+    #[track_caller]
     fn refused(&mut self, act: Act) -> Refusal {
-        match self.ask(act.clone()) {
-            Outcome::Refused(refusal) => refusal,
-            other => panic!("{act:?}: {other:?}"),
+        let outcome = self.ask(act);
+        match outcome {
+            Outcome::Refused(refusal) => Ok(refusal),
+            Outcome::Applied { .. } | Outcome::AlreadyApplied { .. } => Err(outcome),
         }
+        .expect("is refused")
     }
 
     fn grant(&mut self, number: &str, days: i64) -> LotId {

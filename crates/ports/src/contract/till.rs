@@ -234,14 +234,13 @@ impl SpendingLife {
             return asked;
         }
         let act = self.act();
-        let operation = match &act {
-            Act::ExpireLot { .. } | Act::WarnLot { .. } | Act::LapseHold { .. } => {
-                Operation::from(act)
-            }
-            _ => {
-                let key = format!("{:016x}", self.dice.below(u64::MAX));
-                Operation::requested("life", &key, act)
-            }
+        let is_own =
+            matches!(act, Act::ExpireLot { .. } | Act::WarnLot { .. } | Act::LapseHold { .. });
+        let operation = if is_own {
+            Operation::from(act)
+        } else {
+            let key = format!("{:016x}", self.dice.below(u64::MAX));
+            Operation::requested("life", &key, act)
         };
         self.asked.push(operation.clone());
         operation

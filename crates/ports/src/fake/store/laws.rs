@@ -288,7 +288,7 @@ impl State {
                 });
             let agrees = (window.held.micros(), window.spent.micros()) == (held, spent);
             broken.unless(agrees, "windows_add_up", || {
-                format!("{id}: {} held, {} spent; its window says {window:?}", held, spent)
+                format!("{id}: {held} held, {spent} spent; its window says {window:?}")
             });
         }
     }
