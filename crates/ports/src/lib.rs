@@ -7,6 +7,7 @@
 
 mod cases;
 mod chain;
+mod credits;
 mod halts;
 mod lease;
 mod rates;
@@ -24,6 +25,7 @@ pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
     RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
 };
+pub use credits::{CreditStore, CreditsDue, LotChange, UsageFilter};
 pub use halts::{AssetHalt, HaltStore, HaltsCommit};
 pub use lease::{FollowedCursor, LeaseClaim, LeaseRecord, LeaseStore};
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};

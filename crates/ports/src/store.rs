@@ -14,9 +14,9 @@ use inspay_primitives::{
 use inspay_quoting::RateSample;
 
 use crate::{
-    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CursorRecord,
-    HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore, NewOrder, OrderFilter,
-    Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse, SystemBalance,
+    AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CreditStore,
+    CursorRecord, HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore, NewOrder,
+    OrderFilter, Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse, SystemBalance,
     TransferFilter, TransferTotals, TransferView, WindowBlock,
 };
 
@@ -287,11 +287,18 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
 /// Everything a gateway keeps.
 pub trait Store:
-    FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore
+    FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CreditStore + CaseStore + ReadStore
 {
 }
 
-impl<T: FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CaseStore + ReadStore> Store
-    for T
+impl<T> Store for T where
+    T: FollowStore
+        + HaltStore
+        + LeaseStore
+        + SaleStore
+        + BooksStore
+        + CreditStore
+        + CaseStore
+        + ReadStore
 {
 }

@@ -11,6 +11,7 @@ pub mod cluster;
 mod codec;
 mod columns;
 mod copy;
+mod credits;
 mod error;
 mod follow;
 mod halts;

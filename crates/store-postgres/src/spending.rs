@@ -25,6 +25,7 @@ macro_rules! hold_columns {
          r.captured, r.entry_seq AS ended_by, r.resolved_at"
     };
 }
+pub(crate) use hold_columns;
 
 /// The columns of a spend `u`.
 macro_rules! usage_columns {
@@ -32,6 +33,15 @@ macro_rules! usage_columns {
         "u.entry_seq, u.account, u.hold_id, u.purpose, u.credits, u.refunded, u.counted_at, u.booked_at"
     };
 }
+pub(crate) use usage_columns;
+
+/// The columns of a limit `l`.
+macro_rules! limit_columns {
+    () => {
+        "l.id, l.account, l.scope, l.scope_name, l.time_window, l.action, l.cap, l.alerts, l.set_at"
+    };
+}
+pub(crate) use limit_columns;
 
 /// Holds by their ids, and open ones of accounts that have run out.
 const HOLDS: &str = concat!(

@@ -9,6 +9,7 @@ mod bulk;
 mod cases;
 mod codec;
 mod columns;
+mod credits;
 mod error;
 mod follow;
 mod halts;

@@ -18,18 +18,19 @@ mod tests {
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
         ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, KeyScope, OrderFilter,
-        Page, Store, StoredResponse, TransferFilter,
+        Page, Store, StoredResponse, TransferFilter, UsageFilter,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
                 quote, reference, terms, treasury, usdt,
             },
             teller::{close, reverse, settle_alone, settle_for, write},
-            till::{SpendingLife, spend_some},
+            till::{SpendingLife, hold_id, label, spend_some, spender},
         },
     };
     use inspay_primitives::{
-        CaseClosing, CaseKind, CaseOpening, Fence, FencingNumber, LotId, Timestamp, Transfer, U256,
+        CaseClosing, CaseKind, CaseOpening, Day, Fence, FencingNumber, LotId, Timestamp, Transfer,
+        U256, UsageId,
     };
     use inspay_quoting::{RateSample, SourceKind};
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
@@ -262,6 +263,22 @@ mod tests {
             let written = write(store, operations, life.now()).await;
             life.learn(&written.rows);
         }
+        let (account, page) = (spender(1), Page { after: None, limit: 9 });
+        for open_only in [true, false] {
+            store.holds(&account, open_only, page).await.expect("lists");
+        }
+        store.hold(hold_id(1)).await.expect("reads");
+        let of_session = UsageFilter { session: Some(label("s1")), ..UsageFilter::default() };
+        for filter in [UsageFilter::default(), of_session] {
+            store.usages(&account, filter, page).await.expect("lists");
+        }
+        store.usage(UsageId { entry_seq: 1 }).await.expect("reads");
+        let (first, last) = (Day::from_number(0), Day::from_number(99_999));
+        store.usage_days(&account, first, last).await.expect("reads");
+        store.limits(&account, life.now()).await.expect("lists");
+        store.profile(&account).await.expect("reads");
+        store.lot_changes(LotId { entry_seq: 1, index: 0 }, page).await.expect("reads");
+        store.credits_due(life.now(), Timestamp::FAR, 9).await.expect("finds");
     }
 
     #[tokio::test]

@@ -3,18 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use inspay_ledger::{Entry, Event, Lot, Touches, TransferRecord};
+use inspay_ledger::{
+    Entry, Event, Hold, Limit, Lot, Profile, Touches, TransferRecord, Usage, UsageDay, UsageSums,
+    WindowUse,
+};
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
-    CaseFilter, CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor,
-    HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord,
-    LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind, SaleStore, Store,
-    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
-    TransferView, WindowBlock,
+    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
+    FollowedCursor, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation,
+    LeaseClaim, LeaseRecord, LeaseStore, LotChange, NewOrder, OrderFilter, Page, RangeCommit,
+    ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote, StoredResponse, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, UsageFilter, WindowBlock,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
-    FencingNumber, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
+    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
+    FencingNumber, HoldId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId, UsageId,
 };
 use inspay_quoting::RateSample;
 
@@ -99,6 +102,17 @@ calls! {
         claim_idempotency(scope: &str, key: &str, fingerprint: B256, now: Timestamp, stale_before: Timestamp) -> IdempotencyClaim;
         answer_idempotency(scope: &str, key: &str, response: StoredResponse) -> ();
         abandon_idempotency(scope: &str, key: &str) -> ();
+    }
+    CREDITS: CreditStore {
+        hold(id: HoldId) -> Option<Hold>;
+        holds(account: &AccountId, open_only: bool, page: Page) -> Vec<Hold>;
+        usage(id: UsageId) -> Option<Usage>;
+        usages(account: &AccountId, filter: UsageFilter, page: Page) -> Vec<Usage>;
+        usage_days(account: &AccountId, from: Day, to: Day) -> Vec<(UsageDay, UsageSums)>;
+        limits(account: &AccountId, now: Timestamp) -> Vec<(Limit, Option<WindowUse>)>;
+        profile(account: &AccountId) -> Profile;
+        lot_changes(lot: LotId, page: Page) -> Vec<LotChange>;
+        credits_due(now: Timestamp, warn_until: Timestamp, limit: u32) -> CreditsDue;
     }
     CASES: CaseStore {
         open_case(opening: CaseOpening) -> CaseId;

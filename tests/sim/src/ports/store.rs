@@ -8,18 +8,22 @@ use std::{
 };
 
 use async_trait::async_trait;
-use inspay_ledger::{BatchRows, Entry, Event as LedgerEvent, Lot, Touches, TransferRecord};
+use inspay_ledger::{
+    BatchRows, Entry, Event as LedgerEvent, Hold, Limit, Lot, Profile, Touches, TransferRecord,
+    Usage, UsageDay, UsageSums, WindowUse,
+};
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
-    CaseFilter, CaseRecord, CaseStore, CursorRecord, Decide, FollowStore, FollowedCursor,
-    HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord,
-    LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, ReadStore, Rewind, SaleStore, StoreError,
-    StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
-    TransferView, WindowBlock, fake::FakeStore,
+    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
+    FollowedCursor, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation,
+    LeaseClaim, LeaseRecord, LeaseStore, LotChange, NewOrder, OrderFilter, Page, RangeCommit,
+    ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse,
+    SystemBalance, TransferFilter, TransferTotals, TransferView, UsageFilter, WindowBlock,
+    fake::FakeStore,
 };
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Fence,
-    FencingNumber, LotId, Order, OrderId, QuoteId, Timestamp, TransferId,
+    AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
+    FencingNumber, HoldId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId, UsageId,
 };
 use inspay_quoting::RateSample;
 use tokio::{sync::Mutex, time::Instant};
@@ -205,6 +209,69 @@ impl CaseStore for SimStore {
 
     async fn cases(&self, filter: CaseFilter, page: Page) -> Result<Vec<CaseRecord>, StoreError> {
         self.chaos.store("cases", false, self.inner.cases(filter, page)).await
+    }
+}
+
+#[async_trait]
+impl CreditStore for SimStore {
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        self.chaos.store("hold", false, self.inner.hold(id)).await
+    }
+
+    async fn holds(
+        &self,
+        account: &AccountId,
+        open_only: bool,
+        page: Page,
+    ) -> Result<Vec<Hold>, StoreError> {
+        self.chaos.store("holds", false, self.inner.holds(account, open_only, page)).await
+    }
+
+    async fn usage(&self, id: UsageId) -> Result<Option<Usage>, StoreError> {
+        self.chaos.store("usage", false, self.inner.usage(id)).await
+    }
+
+    async fn usages(
+        &self,
+        account: &AccountId,
+        filter: UsageFilter,
+        page: Page,
+    ) -> Result<Vec<Usage>, StoreError> {
+        self.chaos.store("usages", false, self.inner.usages(account, filter, page)).await
+    }
+
+    async fn usage_days(
+        &self,
+        account: &AccountId,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(UsageDay, UsageSums)>, StoreError> {
+        self.chaos.store("usage days", false, self.inner.usage_days(account, from, to)).await
+    }
+
+    async fn limits(
+        &self,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<(Limit, Option<WindowUse>)>, StoreError> {
+        self.chaos.store("limits", false, self.inner.limits(account, now)).await
+    }
+
+    async fn profile(&self, account: &AccountId) -> Result<Profile, StoreError> {
+        self.chaos.store("profile", false, self.inner.profile(account)).await
+    }
+
+    async fn lot_changes(&self, lot: LotId, page: Page) -> Result<Vec<LotChange>, StoreError> {
+        self.chaos.store("lot changes", false, self.inner.lot_changes(lot, page)).await
+    }
+
+    async fn credits_due(
+        &self,
+        now: Timestamp,
+        warn_until: Timestamp,
+        limit: u32,
+    ) -> Result<CreditsDue, StoreError> {
+        self.chaos.store("credits due", false, self.inner.credits_due(now, warn_until, limit)).await
     }
 }
 

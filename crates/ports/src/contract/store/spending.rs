@@ -3,14 +3,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use inspay_ledger::{Act, EntryKind, LotParts, Operation, Outcome, Refusal, ResolutionKind};
-use inspay_primitives::LotId;
+use inspay_primitives::{LotId, Timestamp};
 
 use super::{books::now, picture};
 use crate::{
-    Store,
+    Page, Store, UsageFilter,
     contract::{
         teller::{Written, write},
-        till::{SpendingLife, credits, daily, hold, hold_id, know, prize, spend_some, spender},
+        till::{
+            SpendingLife, credits, daily, hold, hold_id, know, label, prize, spend_some, spender,
+        },
     },
     fake::FakeStore,
 };
@@ -42,6 +44,9 @@ async fn live(store: &Arc<dyn Store>, seed: u64, batches: u32) {
         life.learn(&here.rows);
     }
     assert_eq!(picture(&fake).await, picture(store).await);
+    for number in 0..4 {
+        reads_alike(&fake, store, number, life.now()).await;
+    }
     let expected = [
         EntryKind::Expire,
         EntryKind::Grant,
@@ -59,6 +64,62 @@ async fn live(store: &Arc<dyn Store>, seed: u64, batches: u32) {
     {
         assert!(refusals.contains(refusal), "{refusal} of {refusals:?}");
     }
+}
+
+/// What is read of an account's credits is the same of both stores, page by page and by every filter.
+async fn reads_alike(fake: &Arc<dyn Store>, store: &Arc<dyn Store>, number: u64, now: Timestamp) {
+    let account = spender(number);
+    let all = Page { after: None, limit: 10_000 };
+    let holds = fake.holds(&account, false, all).await.expect("reads");
+    assert!(holds.len() > 10, "{account} has few holds");
+    assert_eq!(store.holds(&account, false, all).await.expect("reads"), holds);
+    let page = Page { after: holds.get(3).map(|hold| hold.entry_seq), limit: 2 };
+    assert_eq!(store.holds(&account, false, page).await.expect("reads"), holds[4..6]);
+    let open = fake.holds(&account, true, all).await.expect("reads");
+    assert_eq!(store.holds(&account, true, all).await.expect("reads"), open);
+    assert_eq!(store.hold(holds[0].id).await.expect("reads").as_ref(), holds.first());
+    let (feature, project, session) =
+        (Some(label("image")), Some(label("house")), Some(label("s1")));
+    let none = UsageFilter::default;
+    let filters = [
+        none(),
+        UsageFilter { feature: feature.clone(), ..none() },
+        UsageFilter { project: project.clone(), ..none() },
+        UsageFilter { session: session.clone(), ..none() },
+        UsageFilter { feature, project, session },
+    ];
+    for filter in filters {
+        let usages = fake.usages(&account, filter.clone(), all).await.expect("reads");
+        assert_eq!(store.usages(&account, filter, all).await.expect("reads"), usages);
+        if let Some(usage) = usages.first() {
+            assert_eq!(store.usage(usage.id).await.expect("reads").as_ref(), Some(usage));
+        }
+    }
+    let today = inspay_primitives::Zone::default().day_of(now);
+    for days in [0, 3, 10_000] {
+        let from = today.plus_days(-days);
+        let sums = fake.usage_days(&account, from, today).await.expect("reads");
+        assert_eq!(store.usage_days(&account, from, today).await.expect("reads"), sums);
+    }
+    let limits = fake.limits(&account, now).await.expect("reads");
+    assert_eq!(store.limits(&account, now).await.expect("reads"), limits);
+    let profile = fake.profile(&account).await.expect("reads");
+    assert_eq!(store.profile(&account).await.expect("reads"), profile);
+    for hold in holds.iter().take(5) {
+        let lot = hold.slices[0].lot;
+        let changes = fake.lot_changes(lot, all).await.expect("reads");
+        assert!(!changes.is_empty());
+        assert_eq!(store.lot_changes(lot, all).await.expect("reads"), changes);
+    }
+    let far = now.plus_seconds(40 * 86_400);
+    let due = fake.credits_due(now, far, 100).await.expect("reads");
+    let found = store.credits_due(now, far, 100).await.expect("reads");
+    assert_eq!(found.warnings, due.warnings);
+    let sorted = |mut holds: Vec<inspay_primitives::HoldId>| {
+        holds.sort_unstable();
+        holds
+    };
+    assert_eq!(sorted(found.holds), sorted(due.holds));
 }
 
 /// A life of many kinds of spending under one seed.

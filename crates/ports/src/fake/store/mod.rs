@@ -5,6 +5,7 @@
 
 mod books;
 mod cases;
+mod credits;
 mod follow;
 mod halts;
 mod laws;

@@ -1,0 +1,267 @@
+//! Reads of credits in use, and what of them is due.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use inspay_ledger::{Hold, Limit, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
+use inspay_ports::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
+use inspay_primitives::{AccountId, Day, HoldId, Label, LimitId, LotId, Timestamp, UsageId};
+use sqlx::sqlite::SqliteRow;
+
+use crate::{
+    codec::{self, Fields, Read, all, corrupt},
+    error::wrong,
+    session::hot,
+    spending::{
+        SLICES, hold, hold_columns, limit, limit_columns, number_list, profile, slice, usage,
+        usage_columns, window,
+    },
+    store::SqliteStore,
+};
+
+const HOLD: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id WHERE h.id = ?1",
+);
+
+const HOLDS: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
+     WHERE h.account = ?1 AND h.entry_seq < ?2 ORDER BY h.entry_seq DESC LIMIT ?3",
+);
+
+const OPEN_HOLDS: &str = concat!(
+    "SELECT ",
+    hold_columns!(),
+    " FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
+     WHERE h.account = ?1 AND h.is_open = 1 AND h.entry_seq < ?2 ORDER BY h.entry_seq DESC LIMIT ?3",
+);
+
+const USAGE: &str = concat!("SELECT ", usage_columns!(), " FROM usage u WHERE u.entry_seq = ?1");
+
+const USAGES: &str = concat!(
+    "SELECT ",
+    usage_columns!(),
+    " FROM usage u WHERE u.account = ?1 AND u.entry_seq < ?2 AND (?4 IS NULL OR u.feature = ?4) \
+     AND (?5 IS NULL OR u.project = ?5) ORDER BY u.entry_seq DESC LIMIT ?3",
+);
+
+const USAGES_OF_SESSION: &str = concat!(
+    "SELECT ",
+    usage_columns!(),
+    " FROM usage u WHERE u.account = ?1 AND u.session = ?6 AND u.entry_seq < ?2 \
+     AND (?4 IS NULL OR u.feature = ?4) AND (?5 IS NULL OR u.project = ?5) ORDER BY u.entry_seq DESC LIMIT ?3",
+);
+
+const USAGE_DAYS: &str = "SELECT account, day, feature, project, spends, units, spent, refunded FROM usage_day \
+     WHERE account = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, feature, project";
+
+const LIMITS: &str = concat!(
+    "SELECT ",
+    limit_columns!(),
+    ", w.limit_id, w.starts_at, w.ends_at, w.held, w.spent, w.alerted, w.told FROM usage_limit l \
+     LEFT JOIN limit_window w ON w.limit_id = l.id AND w.ends_at > ?2 AND w.starts_at <= ?2 \
+     WHERE l.account = ?1 AND l.removed_at IS NULL ORDER BY l.id",
+);
+
+const PROFILE: &str = "SELECT account, zone, balance_alerts, told_credits, told_entry_seq, told_lot_index \
+     FROM account_profile WHERE account = ?1";
+
+const LOT_CHANGES: &str = "SELECT m.entry_seq, m.lot_entry_seq, m.lot_index, m.from_bucket, m.to_bucket, m.credits, \
+         e.kind, e.booked_at, e.facts \
+     FROM lot_move m CROSS JOIN entry e ON e.seq = m.entry_seq \
+     WHERE m.lot_entry_seq = ?1 AND m.lot_index = ?2 AND m.entry_seq > ?3 \
+     ORDER BY m.entry_seq, m.line LIMIT ?4";
+
+const DUE_HOLDS: &str =
+    "SELECT id FROM hold WHERE is_open = 1 AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2";
+
+const DUE_WARNINGS: &str = "SELECT entry_seq, lot_index FROM lot \
+     WHERE credits_left > 0 AND warned = 0 AND expires_at > ?1 AND expires_at <= ?2 \
+     ORDER BY expires_at, entry_seq, lot_index LIMIT ?3";
+
+impl SqliteStore {
+    async fn slices(
+        &self,
+        entries: impl Iterator<Item = i64>,
+    ) -> Result<HashMap<i64, Vec<Slice>>, StoreError> {
+        let single = self.read("read slices");
+        let rows = single.rows(hot(SLICES).bind(number_list(entries))).await?;
+        let mut slices: HashMap<i64, Vec<Slice>> = HashMap::new();
+        for (entry_seq, slice) in all(&rows, slice).map_err(wrong(single.act))? {
+            slices.entry(entry_seq).or_default().push(slice);
+        }
+        Ok(slices)
+    }
+
+    async fn with_slices(&self, mut holds: Vec<Hold>) -> Result<Vec<Hold>, StoreError> {
+        if holds.is_empty() {
+            return Ok(holds);
+        }
+        let mut slices = self.slices(holds.iter().map(|hold| hold.entry_seq)).await?;
+        for hold in &mut holds {
+            hold.slices = slices.remove(&hold.entry_seq).unwrap_or_default();
+        }
+        Ok(holds)
+    }
+
+    async fn usages_with_slices(&self, mut usages: Vec<Usage>) -> Result<Vec<Usage>, StoreError> {
+        if usages.is_empty() {
+            return Ok(usages);
+        }
+        let mut slices = self.slices(usages.iter().map(|usage| usage.id.entry_seq)).await?;
+        for usage in &mut usages {
+            usage.slices = slices.remove(&usage.id.entry_seq).unwrap_or_default();
+        }
+        Ok(usages)
+    }
+}
+
+#[async_trait]
+impl CreditStore for SqliteStore {
+    async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
+        let single = self.read("read a hold");
+        let rows = single.rows(hot(HOLD).bind(id.uuid())).await?;
+        let holds = all(&rows, hold).map_err(wrong(single.act))?;
+        Ok(self.with_slices(holds).await?.pop())
+    }
+
+    async fn holds(
+        &self,
+        account: &AccountId,
+        open_only: bool,
+        page: Page,
+    ) -> Result<Vec<Hold>, StoreError> {
+        let single = self.read("list holds");
+        let query = hot(if open_only { OPEN_HOLDS } else { HOLDS })
+            .bind(account.to_string())
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(i64::from(page.limit));
+        let holds = all(&single.rows(query).await?, hold).map_err(wrong(single.act))?;
+        self.with_slices(holds).await
+    }
+
+    async fn usage(&self, id: UsageId) -> Result<Option<Usage>, StoreError> {
+        let single = self.read("read a spend");
+        let rows = single.rows(hot(USAGE).bind(id.entry_seq)).await?;
+        let usages = all(&rows, usage).map_err(wrong(single.act))?;
+        Ok(self.usages_with_slices(usages).await?.pop())
+    }
+
+    async fn usages(
+        &self,
+        account: &AccountId,
+        filter: UsageFilter,
+        page: Page,
+    ) -> Result<Vec<Usage>, StoreError> {
+        let single = self.read("list spends");
+        let text = |label: &Option<Label>| label.as_ref().map(ToString::to_string);
+        let statement = if filter.session.is_some() { hot(USAGES_OF_SESSION) } else { hot(USAGES) };
+        let mut query = statement
+            .bind(account.to_string())
+            .bind(page.after.unwrap_or(i64::MAX))
+            .bind(i64::from(page.limit))
+            .bind(text(&filter.feature))
+            .bind(text(&filter.project));
+        if filter.session.is_some() {
+            query = query.bind(text(&filter.session));
+        }
+        let usages = all(&single.rows(query).await?, usage).map_err(wrong(single.act))?;
+        self.usages_with_slices(usages).await
+    }
+
+    async fn usage_days(
+        &self,
+        account: &AccountId,
+        from: Day,
+        to: Day,
+    ) -> Result<Vec<(UsageDay, UsageSums)>, StoreError> {
+        let single = self.read("read days of usage");
+        let query = hot(USAGE_DAYS).bind(account.to_string()).bind(from.number()).bind(to.number());
+        all(&single.rows(query).await?, usage_day).map_err(wrong(single.act))
+    }
+
+    async fn limits(
+        &self,
+        account: &AccountId,
+        now: Timestamp,
+    ) -> Result<Vec<(Limit, Option<WindowUse>)>, StoreError> {
+        let single = self.read("list limits");
+        let query = hot(LIMITS).bind(account.to_string()).bind(now.micros());
+        let read = |row: &SqliteRow| {
+            let has_window = Fields(row).get::<Option<i64>>("starts_at")?.is_some();
+            let used: Option<(LimitId, WindowUse)> =
+                if has_window { Some(window(row)?) } else { None };
+            Ok((limit(row)?, used.map(|(_, used)| used)))
+        };
+        all(&single.rows(query).await?, read).map_err(wrong(single.act))
+    }
+
+    async fn profile(&self, account: &AccountId) -> Result<Profile, StoreError> {
+        let single = self.read("read a profile");
+        let rows = single.rows(hot(PROFILE).bind(account.to_string())).await?;
+        let known = all(&rows, profile).map_err(wrong(single.act))?.pop();
+        Ok(known.map(|(_, profile)| profile).unwrap_or_default())
+    }
+
+    async fn lot_changes(&self, lot: LotId, page: Page) -> Result<Vec<LotChange>, StoreError> {
+        let single = self.read("read what became of a lot");
+        let query = hot(LOT_CHANGES)
+            .bind(lot.entry_seq)
+            .bind(lot.index)
+            .bind(page.after.unwrap_or(0))
+            .bind(i64::from(page.limit));
+        all(&single.rows(query).await?, lot_change).map_err(wrong(single.act))
+    }
+
+    async fn credits_due(
+        &self,
+        now: Timestamp,
+        warn_until: Timestamp,
+        limit: u32,
+    ) -> Result<CreditsDue, StoreError> {
+        let single = self.read("find credits that are due");
+        let wrong = wrong(single.act);
+        let holds = hot(DUE_HOLDS).bind(now.micros()).bind(i64::from(limit));
+        let holds =
+            all(&single.rows(holds).await?, |row| Fields(row).uuid("id").map(HoldId::from_uuid))
+                .map_err(&wrong)?;
+        let single = self.read("find lots to warn of");
+        let warnings =
+            hot(DUE_WARNINGS).bind(now.micros()).bind(warn_until.micros()).bind(i64::from(limit));
+        let warnings = all(&single.rows(warnings).await?, |row| Fields(row).lot_id());
+        Ok(CreditsDue { holds, warnings: warnings.map_err(&wrong)? })
+    }
+}
+
+fn usage_day(row: &SqliteRow) -> Read<(UsageDay, UsageSums)> {
+    let fields = Fields(row);
+    let project: &str = fields.get("project")?;
+    let project = if project.is_empty() {
+        None
+    } else {
+        Some(project.parse().map_err(|error| corrupt("project", error))?)
+    };
+    let day = Day::from_number(fields.narrow("day")?);
+    let sums = UsageSums {
+        spends: fields.get("spends")?,
+        units: fields.get("units")?,
+        spent: fields.credits("spent")?,
+        refunded: fields.credits("refunded")?,
+    };
+    Ok(((fields.account("account")?, day, fields.parsed("feature")?, project), sums))
+}
+
+fn lot_change(row: &SqliteRow) -> Read<LotChange> {
+    let fields = Fields(row);
+    let (entry_seq, moved) = codec::lot_move(row)?;
+    Ok(LotChange {
+        entry_seq,
+        kind: fields.entry_kind("kind")?,
+        booked_at: fields.time("booked_at")?,
+        moved,
+        facts: fields.get("facts")?,
+    })
+}
