@@ -276,7 +276,8 @@ mod tests {
         let (equal, untold) = (Some((10, 10)), None);
         // What is halted (found at which block, how), what is found now, whether blocks wait; begins, ends, opens.
         type Seen = (u64, Option<(u64, u64)>);
-        let cases: &[(Option<Seen>, Seen, bool, (bool, bool, Option<CaseKind>))] = &[
+        type Planned = (bool, bool, Option<CaseKind>);
+        let cases: &[(Option<Seen>, Seen, bool, Planned)] = &[
             (None, (5, equal), false, (false, false, None)),
             (None, (5, differs), false, (true, false, Some(CaseKind::BalanceDifference))),
             (None, (5, differs), true, (true, false, Some(CaseKind::BalanceDifference))),
