@@ -211,3 +211,144 @@ impl Follower {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use inspay_ports::TransferTotals;
+    use inspay_primitives::{Address, B256, BlockRef, ChainId, FencingNumber, U256};
+
+    use super::*;
+    use crate::compare::Sides;
+
+    const CHAIN: ChainId = ChainId(1);
+    const KEY: PairKey =
+        (AssetId { chain_id: CHAIN, contract: Address::repeat_byte(5) }, Address::repeat_byte(7));
+
+    /// What is found at the end of a block where so much is held and so much recorded; `None` where nobody tells.
+    fn finding(number: u64, sides: Option<(u64, u64)>) -> Finding {
+        let (asset, treasury) = KEY;
+        let at = BlockRef {
+            number,
+            hash: B256::repeat_byte(9),
+            time: Timestamp::from_chain_seconds(number),
+        };
+        let symbol = "USDT".to_owned();
+        let sides = sides.map(|(held, recorded)| Sides {
+            opening_base_units: U256::ZERO,
+            totals: TransferTotals {
+                in_base_units: U256::from(recorded),
+                ..TransferTotals::default()
+            },
+            balance_base_units: U256::from(held),
+        });
+        let stall = match &sides {
+            Some(sides) if sides.agree() => None,
+            Some(sides) => Some(Stall::BooksDifferFromChain {
+                symbol: symbol.clone(),
+                treasury,
+                from: number,
+                to: number,
+                difference: sides.difference(),
+            }),
+            None => Some(Stall::BalanceUnreadable {
+                symbol: symbol.clone(),
+                treasury,
+                number,
+                why: "pruned".to_owned(),
+            }),
+        };
+        Finding { asset, symbol, treasury, at, sides, stall }
+    }
+
+    fn halted(found: &Finding) -> BTreeMap<PairKey, AssetHalt> {
+        let why = found.stall.as_ref().expect("something is wrong").to_string();
+        let (asset, treasury) = KEY;
+        let halted_at = Timestamp::from_chain_seconds(1);
+        BTreeMap::from([(
+            KEY,
+            AssetHalt { asset, treasury, halted_at, found_at: found.at.number, why },
+        )])
+    }
+
+    #[test]
+    fn what_is_found_begins_keeps_or_ends_a_halt() {
+        let (differs, other) = (Some((12, 10)), Some((13, 10)));
+        let (equal, untold) = (Some((10, 10)), None);
+        // What is halted (found at which block, how), what is found now, whether blocks wait; begins, ends, opens.
+        type Seen = (u64, Option<(u64, u64)>);
+        type Planned = (bool, bool, Option<CaseKind>);
+        let cases: &[(Option<Seen>, Seen, bool, Planned)] = &[
+            (None, (5, equal), false, (false, false, None)),
+            (None, (5, differs), false, (true, false, Some(CaseKind::BalanceDifference))),
+            (None, (5, differs), true, (true, false, Some(CaseKind::BalanceDifference))),
+            (None, (5, untold), false, (false, false, None)),
+            (None, (5, untold), true, (true, false, Some(CaseKind::BalanceUnknown))),
+            (Some((5, differs)), (5, differs), false, (false, false, None)),
+            (
+                Some((5, differs)),
+                (5, other),
+                false,
+                (true, false, Some(CaseKind::BalanceDifference)),
+            ),
+            (Some((5, differs)), (6, untold), false, (false, false, None)),
+            (Some((5, differs)), (5, equal), false, (false, true, None)),
+            (Some((5, differs)), (6, equal), true, (false, true, None)),
+            (Some((5, differs)), (4, equal), false, (false, false, None)),
+            (Some((5, untold)), (6, equal), false, (false, true, None)),
+        ];
+        for (before, (number, sides), is_needed, (begins, ends, opens)) in cases {
+            let found = [finding(*number, *sides)];
+            let known = before
+                .map_or_else(BTreeMap::new, |(number, sides)| halted(&finding(number, sides)));
+            let planned = plan(&Facts {
+                fence: Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED },
+                now: Timestamp::from_chain_seconds(9),
+                found: &found,
+                halts: &known,
+                compared: &[KEY],
+                is_needed: *is_needed,
+                read_again: &[],
+            });
+            let seen = planned.map_or((false, false, None), |commit| {
+                let opened = commit.opened.first().map(|opening| opening.kind);
+                for halt in &commit.halted {
+                    let since = if before.is_some() { 1 } else { 9 };
+                    assert_eq!(halt.halted_at, Timestamp::from_chain_seconds(since));
+                }
+                assert_eq!(commit.resolved.len(), 2 * commit.lifted.len(), "of either kind");
+                (!commit.halted.is_empty(), !commit.lifted.is_empty(), opened)
+            });
+            assert_eq!(seen, (*begins, *ends, *opens), "{before:?} {number} {sides:?} {is_needed}");
+        }
+    }
+
+    #[test]
+    fn a_halt_is_found_as_high_up_as_it_was_ever_seen() {
+        let known = halted(&finding(9, Some((12, 10))));
+        let found = [finding(5, Some((13, 10)))];
+        let commit = plan(&Facts {
+            fence: Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED },
+            now: Timestamp::from_chain_seconds(9),
+            found: &found,
+            halts: &known,
+            compared: &[KEY],
+            is_needed: false,
+            read_again: &[],
+        });
+        assert_eq!(commit.expect("another reason").halted[0].found_at, 9);
+    }
+
+    #[test]
+    fn differences_are_told_with_their_sign_and_never_wrapped() {
+        let sides = |held: u64, recorded: u64| {
+            finding(1, Some((held, recorded))).sides.expect("both sides").difference()
+        };
+        assert_eq!((sides(12, 10), sides(10, 12)), ("2".to_owned(), "-2".to_owned()));
+        let mut beyond = finding(1, Some((1, 1))).sides.expect("both sides");
+        beyond.totals.out_base_units = U256::from(2);
+        assert_eq!((beyond.expected(), beyond.difference()), (None, "out of range".to_owned()));
+        beyond.opening_base_units = U256::MAX;
+        assert_eq!(beyond.expected(), None);
+        assert!(!beyond.agree());
+    }
+}
