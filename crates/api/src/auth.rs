@@ -96,6 +96,29 @@ impl Caller {
         }
     }
 
+    /// Refuses keys that do not use up credits for others: buyers buy, the application spends.
+    pub(crate) fn may_spend(&self) -> Result<(), Problem> {
+        match self.scope {
+            KeyScope::Application | KeyScope::Operator => Ok(()),
+            KeyScope::Account(_) | KeyScope::Finance => Err(Problem::new(
+                ProblemCode::Forbidden,
+                "Only application and operator keys hold, spend and grant credits.",
+            )),
+        }
+    }
+
+    /// Refuses keys that may not set what an account allows itself.
+    pub(crate) fn may_set(&self, account: &AccountId) -> Result<(), Problem> {
+        match &self.scope {
+            KeyScope::Application | KeyScope::Operator => Ok(()),
+            KeyScope::Account(own) if own == account => Ok(()),
+            KeyScope::Account(_) | KeyScope::Finance => Err(Problem::new(
+                ProblemCode::Forbidden,
+                "This key sets nothing for that account.",
+            )),
+        }
+    }
+
     /// Refuses keys that act for another account.
     pub(crate) fn may_buy_for(&self, account: &AccountId) -> Result<(), Problem> {
         self.may_buy()?;

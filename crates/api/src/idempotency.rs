@@ -65,7 +65,7 @@ fn key_missing() -> Problem {
 }
 
 /// Reads the header: 1 to 255 visible ASCII characters.
-fn read_key(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(crate) fn read_key(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let value = values.next().ok_or_else(key_missing)?;
     let is_single = values.next().is_none();

@@ -141,6 +141,58 @@ problem_codes! {
     QuoteUsed = "quote_used", CONFLICT, "The quote is already used by an order.";
     /// The account keeps too many amounts already.
     TooManyUnpaidOrders = "too_many_unpaid_orders", CONFLICT, "The account has too many unpaid orders.";
+    /// Neither units nor credits, or both.
+    SpendUnclear = "spend_unclear", UNPROCESSABLE_ENTITY, "Name either units or credits.";
+    /// Not in the price book.
+    UnknownFeature = "unknown_feature", UNPROCESSABLE_ENTITY, "There is no such feature.";
+    /// Not a quality and size of the feature.
+    UnknownVariant = "unknown_variant", UNPROCESSABLE_ENTITY, "The feature has no such quality and size.";
+    /// A hold that nobody may make so long.
+    HoldTooLong = "hold_too_long", UNPROCESSABLE_ENTITY, "A hold cannot last that long.";
+    /// No item, or too many.
+    BatchSize = "batch_size", UNPROCESSABLE_ENTITY, "A batch has one to a hundred items.";
+    /// Fewer credits than are needed.
+    InsufficientCredits = "insufficient_credits", PAYMENT_REQUIRED, "The account has not enough credits for this.";
+    /// A payment was taken back whose credits were spent.
+    AccountNegative = "account_negative", PAYMENT_REQUIRED, "The account owes credits.";
+    /// A limit of the account's own.
+    LimitReached = "limit_reached", CONFLICT, "A limit of the account does not allow it.";
+    /// No such hold, or not this key's.
+    HoldNotFound = "hold_not_found", NOT_FOUND, "There is no such hold.";
+    /// Spent already.
+    HoldCaptured = "hold_captured", CONFLICT, "The hold was captured already.";
+    /// Given back already.
+    HoldReleased = "hold_released", CONFLICT, "The hold was released already.";
+    /// Too late.
+    HoldLapsed = "hold_lapsed", CONFLICT, "The hold ran out.";
+    /// More than it has.
+    AboveHold = "above_hold", UNPROCESSABLE_ENTITY, "The hold has fewer credits.";
+    /// No such spend, or not this key's.
+    UsageNotFound = "usage_not_found", NOT_FOUND, "There is no such spend.";
+    /// More than was spent and has not come back.
+    AboveSpend = "above_spend", CONFLICT, "Fewer credits of the spend can be refunded.";
+    /// The promotion has granted what it may.
+    BudgetSpent = "budget_spent", CONFLICT, "The promotion's budget does not allow it.";
+    /// Purchases are granted by payments, and promotions are those of the settings.
+    SourceNotGrantable = "source_not_grantable", UNPROCESSABLE_ENTITY, "Credits of that source cannot be granted so.";
+    /// They would have lapsed before.
+    GrantLapsed = "grant_lapsed", UNPROCESSABLE_ENTITY, "The credits would have lapsed already.";
+    /// No such lot, or not this key's.
+    LotNotFound = "lot_not_found", NOT_FOUND, "There is no such lot.";
+    /// Nothing of it is left or held.
+    NothingToRevoke = "nothing_to_revoke", CONFLICT, "Nothing of the lot is left.";
+    /// No such limit, or not this account's.
+    LimitNotFound = "limit_not_found", NOT_FOUND, "There is no such limit.";
+    /// Another limit makes it void.
+    LimitsContradict = "limits_contradict", CONFLICT, "The limit contradicts another one.";
+    /// Not a scope, window or action.
+    LimitInvalid = "limit_invalid", UNPROCESSABLE_ENTITY, "That is no limit.";
+    /// Midnight passed while it was set.
+    LimitWindowMoved = "limit_window_moved", CONFLICT, "The limit's window has just ended; ask again.";
+    /// Not in order.
+    AlertsUnsound = "alerts_unsound", UNPROCESSABLE_ENTITY, "The alerts are not in order.";
+    /// Not in the zone database.
+    ZoneUnknown = "zone_unknown", UNPROCESSABLE_ENTITY, "There is no such time zone.";
     /// No such order, or not this key's.
     OrderNotFound = "order_not_found", NOT_FOUND, "There is no such order.";
     /// No such transfer, or not this key's.

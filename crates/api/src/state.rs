@@ -2,12 +2,14 @@
 //!
 //! Never a global: two routers in one process share nothing.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use inspay_ledger::PriceBook;
+use inspay_ledger_writer::LedgerWriter;
 use inspay_ports::Store;
 use inspay_primitives::{
-    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Timestamp,
+    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label, Timestamp,
 };
 use inspay_quoting::{AssetInput, Catalog, QuoteRequest};
 use tokio::sync::watch;
@@ -127,6 +129,21 @@ impl Default for Timing {
     }
 }
 
+/// How credits are used and granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreditSettings {
+    /// What a unit of each feature costs.
+    pub prices: PriceBook,
+    /// How long a hold can be captured where its request does not say.
+    pub hold_seconds: u32,
+    /// The longest that a request may say.
+    pub hold_seconds_max: u32,
+    /// How many days granted credits last where their request does not say.
+    pub grant_days: u16,
+    /// What each promotion may grant in all.
+    pub campaigns: BTreeMap<Label, Credits>,
+}
+
 /// Everything that the router needs.
 #[derive(Clone)]
 pub struct ApiParts {
@@ -138,6 +155,10 @@ pub struct ApiParts {
     pub pricing: Arc<dyn PricingInputs>,
     /// Payable assets.
     pub sale: Arc<SaleSettings>,
+    /// How credits are used.
+    pub credits: Arc<CreditSettings>,
+    /// The way into the books.
+    pub writer: LedgerWriter,
     /// How chains are followed.
     pub chains: ChainStatuses,
     /// Changes whenever something was committed in this process. Only a hint: the store is polled too.

@@ -36,6 +36,8 @@ pub struct WorkerSettings {
     pub batch_upkeep: u32,
     /// How long an unpaid order's amount stays out of use.
     pub quarantine_seconds: u32,
+    /// How long before a lot lapses its owner is told.
+    pub warn_seconds: u32,
     /// How long to wait for a wake-up before looking anyway, and after a failure.
     pub idle_interval: Duration,
 }
@@ -47,6 +49,7 @@ impl Default for WorkerSettings {
             batch_transfers: 4_000,
             batch_upkeep: 1_000,
             quarantine_seconds: 7 * 86_400,
+            warn_seconds: 3 * 86_400,
             idle_interval: Duration::from_secs(1),
         }
     }
@@ -65,6 +68,8 @@ pub struct StepReport {
     pub freed: u64,
     /// Lots expired.
     pub expired: usize,
+    /// Holds given back that ran out, and owners told of lots that lapse soon.
+    pub lapsed: usize,
     /// Operations that were refused since the facts had changed; the next step sees the new ones.
     pub refused: usize,
 }
@@ -78,6 +83,7 @@ impl StepReport {
             || self.closed > 0
             || self.freed > 0
             || self.expired > 0
+            || self.lapsed > 0
     }
 }
 
@@ -520,6 +526,18 @@ impl SettlementWorker {
         let operations =
             lapsed.into_iter().map(|lot| Operation::from(Act::ExpireLot { lot })).collect();
         report.expired = self.write(work.fence, operations, report).await?;
+        self.keep_credits(work, report).await
+    }
+
+    /// Gives back holds that ran out, and tells whose credits will lapse soon. Neither changes what anybody can spend:
+    /// time alone decides that.
+    async fn keep_credits(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
+        let now = self.clock.now();
+        let warn_until = now.plus_seconds(i64::from(self.settings.warn_seconds));
+        let due = self.store.credits_due(now, warn_until, self.settings.batch_upkeep).await?;
+        let holds = due.holds.into_iter().map(|hold| Operation::from(Act::LapseHold { hold }));
+        let warnings = due.warnings.into_iter().map(|lot| Operation::from(Act::WarnLot { lot }));
+        report.lapsed = self.write(work.fence, holds.chain(warnings).collect(), report).await?;
         Ok(())
     }
 
