@@ -21,6 +21,7 @@ mod lot;
 mod operation;
 mod order_rules;
 mod post;
+mod progress;
 mod settle;
 mod spend;
 mod state;
@@ -37,6 +38,7 @@ pub use operation::{
     Refusal, SuspenseReason,
 };
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
+pub use progress::ChainProgress;
 pub use state::{
     AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile, Reversal,
     Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,

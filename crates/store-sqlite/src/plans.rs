@@ -42,11 +42,12 @@ mod tests {
     };
 
     /// Rows that a statement brings along itself.
-    const BROUGHT: [&str; 21] = [
+    const BROUGHT: [&str; 22] = [
         "gone VIRTUAL TABLE",
         "probe VIRTUAL TABLE",
         "wanted VIRTUAL TABLE",
         "CONSTANT ROW",
+        "closing",
         "mark",
         "moved",
         "back",
