@@ -112,10 +112,9 @@ impl Caller {
         match &self.scope {
             KeyScope::Application | KeyScope::Operator => Ok(()),
             KeyScope::Account(own) if own == account => Ok(()),
-            KeyScope::Account(_) | KeyScope::Finance => Err(Problem::new(
-                ProblemCode::Forbidden,
-                "This key sets nothing for that account.",
-            )),
+            KeyScope::Account(_) | KeyScope::Finance => {
+                Err(Problem::new(ProblemCode::Forbidden, "This key sets nothing for that account."))
+            }
         }
     }
 

@@ -1,6 +1,9 @@
 //! What something will cost, what is missing, and the cheapest way to buy that. Pure.
 
-use inspay_primitives::{Credits, Rounding, U256, Usd, mul_div};
+use std::collections::BTreeMap;
+
+use inspay_ledger::Lot;
+use inspay_primitives::{Credits, Label, Rounding, Timestamp, U256, Usd, mul_div};
 use inspay_quoting::{Catalog, Purchase, QuoteRequest, quote};
 
 /// What is added to an estimate, in percent.
@@ -38,11 +41,10 @@ fn priced(catalog: &Catalog, purchase: Purchase) -> Option<PricedPurchase> {
     let request = QuoteRequest {
         purchase: purchase.clone(),
         promotion_code: None,
-        holder_balances: std::collections::BTreeMap::new(),
+        holder_balances: BTreeMap::new(),
         payer: None,
     };
-    let quoted =
-        quote(&request, catalog, &[], inspay_primitives::Timestamp::from_micros(0)).ok()?;
+    let quoted = quote(&request, catalog, &[], Timestamp::from_micros(0)).ok()?;
     Some(PricedPurchase { purchase, credits: quoted.credits, list_price: quoted.list_price_usd })
 }
 
@@ -61,6 +63,38 @@ pub(crate) fn least_purchase(catalog: &Catalog, missing: Credits) -> Option<Pric
     purchases(catalog, missing)
         .into_iter()
         .min_by_key(|it| (it.list_price, std::cmp::Reverse(it.credits)))
+}
+
+/// What of the lots can go into things of these features, each with its cost, by `until`; never more than is needed.
+/// Credits of one feature count for that feature's part alone.
+pub(crate) fn available<'a>(
+    lots: &[Lot],
+    costs: impl Iterator<Item = (&'a Label, Credits)>,
+    needed: Credits,
+    until: Timestamp,
+) -> Credits {
+    let mut of_feature: BTreeMap<&Label, i64> = BTreeMap::new();
+    for (feature, cost) in costs {
+        let cost = with_buffer(cost).unwrap_or(Credits::MAX).micros();
+        let sum = of_feature.entry(feature).or_default();
+        *sum = sum.saturating_add(cost);
+    }
+    let mut sum: i64 = 0;
+    let mut scoped: BTreeMap<&Label, i64> = BTreeMap::new();
+    for lot in lots.iter().filter(|lot| lot.is_live(until)) {
+        let left = lot.parts.left.micros();
+        match &lot.scope {
+            None => sum = sum.saturating_add(left),
+            Some(scope) => {
+                let part = scoped.entry(scope).or_default();
+                *part = part.saturating_add(left);
+            }
+        }
+    }
+    for (feature, left) in scoped {
+        sum = sum.saturating_add(left.min(of_feature.get(feature).copied().unwrap_or(0)));
+    }
+    Credits::from_micros(sum).min(needed)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! The HTTP surface: routes, wire types, OpenAPI and the documentation page.
 //!
 //! The only crate that knows how anything looks from outside. Never decides about money: quotes come
-//! from quoting, balances from the books, and nothing here writes to them.
+//! from quoting, balances and what may be spent from the books.
 
 mod accept;
 mod auth;
 mod cursor;
+mod estimate;
 mod extract;
 mod idempotency;
 mod observe;
@@ -16,6 +17,7 @@ mod problem;
 mod problem_from;
 mod router;
 mod routes;
+mod spend;
 mod state;
 mod wire;
 
@@ -24,6 +26,6 @@ pub use payment::{payment_link, transfer_calldata};
 pub use problem::{Problem, ProblemCode, ProblemFact};
 pub use router::{openapi, router};
 pub use state::{
-    ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, MetricsText, PricingInputs, SaleAsset,
-    SaleSettings, Timing,
+    ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, CreditSettings, MetricsText,
+    PricingInputs, SaleAsset, SaleSettings, Timing,
 };

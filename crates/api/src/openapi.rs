@@ -35,6 +35,7 @@ use crate::problem::{PROBLEM_JSON, Problem, ProblemCode, ProblemFact};
         (name = "orders", description = "A quote accepted in one asset, and how to pay it."),
         (name = "transfers", description = "What came to the treasury, and why it is where it is."),
         (name = "accounts", description = "Balances, lots and history."),
+        (name = "spending", description = "Holds, spends, grants, limits, usage and estimates."),
         (name = "events", description = "What happened, in one sequence."),
         (name = "cases", description = "What a person has to look at."),
         (name = "operations", description = "Health and numbers."),
@@ -118,6 +119,40 @@ const ACCEPTED: &[P] = &[
     P::RateExpired,
 ];
 
+/// What every POST to the books may answer with besides.
+const NAMED: &[P] = &[
+    P::JsonMalformed,
+    P::BodyInvalid,
+    P::ContentTypeUnsupported,
+    P::BodyTooLarge,
+    P::Forbidden,
+    P::IdempotencyKeyMissing,
+    P::IdempotencyKeyMalformed,
+    P::IdempotencyKeyReused,
+];
+const AMOUNT: &[P] = &[
+    P::AmountZero,
+    P::AmountNegative,
+    P::AmountMalformed,
+    P::AmountTooManyDigits,
+    P::AmountAboveMaximum,
+];
+const SPENT: &[P] = &[
+    P::SpendUnclear,
+    P::UnknownFeature,
+    P::UnknownVariant,
+    P::AmountZero,
+    P::AmountNegative,
+    P::AmountMalformed,
+    P::AmountTooManyDigits,
+    P::AmountAboveMaximum,
+    P::InsufficientCredits,
+    P::AccountNegative,
+    P::LimitReached,
+];
+const ENDED: &[P] =
+    &[P::PathInvalid, P::HoldNotFound, P::HoldCaptured, P::HoldReleased, P::HoldLapsed];
+
 /// The codes of an operation; `None` if the table does not know it.
 fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
     Some(match operation {
@@ -136,6 +171,62 @@ fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
         }
         "list_cases" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid, P::Forbidden]],
         "get_case" => vec![KEYED, &[P::PathInvalid, P::CaseNotFound, P::Forbidden]],
+        "create_hold" => vec![KEYED, NAMED, SPENT, &[P::HoldTooLong]],
+        "create_spend" => vec![KEYED, NAMED, SPENT],
+        "create_spends" => vec![KEYED, NAMED, SPENT, &[P::BatchSize]],
+        "get_hold" => vec![KEYED, &[P::PathInvalid, P::HoldNotFound]],
+        "capture_hold" => vec![KEYED, NAMED, AMOUNT, ENDED, &[P::AboveHold]],
+        "release_hold" => vec![KEYED, NAMED, ENDED],
+        "list_holds" => {
+            vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::CursorInvalid, P::AccountNotFound]]
+        }
+        "get_spend" => vec![KEYED, &[P::PathInvalid, P::UsageNotFound]],
+        "refund_spend" => {
+            vec![KEYED, NAMED, AMOUNT, &[P::PathInvalid, P::UsageNotFound, P::AboveSpend]]
+        }
+        "list_usage" => {
+            vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::CursorInvalid, P::AccountNotFound]]
+        }
+        "get_usage_summary" => {
+            vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::AccountNotFound]]
+        }
+        "create_grant" => vec![
+            KEYED,
+            NAMED,
+            AMOUNT,
+            &[
+                P::PathInvalid,
+                P::AccountNotFound,
+                P::SourceNotGrantable,
+                P::BudgetSpent,
+                P::GrantLapsed,
+            ],
+        ],
+        "get_lot" => vec![KEYED, &[P::PathInvalid, P::LotNotFound]],
+        "revoke_lot" => vec![KEYED, NAMED, &[P::PathInvalid, P::LotNotFound, P::NothingToRevoke]],
+        "list_limits" => vec![KEYED, &[P::PathInvalid, P::AccountNotFound]],
+        "create_limit" => vec![
+            KEYED,
+            NAMED,
+            AMOUNT,
+            &[P::PathInvalid, P::AccountNotFound, P::LimitInvalid, P::LimitsContradict],
+            &[P::LimitWindowMoved, P::AlertsUnsound],
+        ],
+        "delete_limit" => {
+            vec![KEYED, &[P::PathInvalid, P::Forbidden, P::AccountNotFound, P::LimitNotFound]]
+        }
+        "set_profile" => vec![
+            KEYED,
+            AMOUNT,
+            &[P::JsonMalformed, P::BodyInvalid, P::ContentTypeUnsupported, P::BodyTooLarge],
+            &[P::PathInvalid, P::Forbidden, P::ZoneUnknown, P::AlertsUnsound],
+        ],
+        "create_estimate" => vec![
+            KEYED,
+            POSTED,
+            &[P::AccountNotFound, P::BatchSize, P::UnknownFeature, P::UnknownVariant],
+            &[P::AmountZero, P::AmountAboveMaximum],
+        ],
         "list_events" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid]],
         _ => return None,
     })
@@ -179,7 +270,12 @@ fn complete(method: &HttpMethod, operation: &mut Operation) {
 /// The document with the problems of every operation, and the header of every POST.
 pub(crate) fn with_problems(mut openapi: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
     for item in openapi.paths.paths.values_mut() {
-        let operations = [(HttpMethod::Get, &mut item.get), (HttpMethod::Post, &mut item.post)];
+        let operations = [
+            (HttpMethod::Get, &mut item.get),
+            (HttpMethod::Post, &mut item.post),
+            (HttpMethod::Put, &mut item.put),
+            (HttpMethod::Delete, &mut item.delete),
+        ];
         for (method, operation) in operations {
             if let Some(operation) = operation {
                 complete(&method, operation);
@@ -211,13 +307,14 @@ mod tests {
         let openapi = crate::openapi();
         let mut count = 0;
         for item in openapi.paths.paths.values() {
-            for operation in [&item.get, &item.post].into_iter().flatten() {
+            for operation in [&item.get, &item.post, &item.put, &item.delete].into_iter().flatten()
+            {
                 let id = operation.operation_id.as_deref().expect("an operation id");
                 assert!(codes_of(id).is_some(), "{id}");
                 count += 1;
             }
         }
-        assert_eq!(count, 18);
+        assert_eq!(count, 37);
     }
 
     #[test]
@@ -228,7 +325,7 @@ mod tests {
             .paths
             .paths
             .values()
-            .flat_map(|item| [&item.get, &item.post].into_iter().flatten())
+            .flat_map(|item| [&item.get, &item.post, &item.put, &item.delete].into_iter().flatten())
             .filter_map(|operation| codes_of(operation.operation_id.as_deref()?))
             .flatten()
             .flatten()

@@ -19,8 +19,10 @@ use crate::{
     openapi::document,
     problem::{Problem, ProblemCode},
     routes::{
-        accounts, cases, catalog, docs, events, health, order_events, orders, quotes, transfers,
+        accounts, cases, catalog, credits, docs, estimates, events, health, holds, order_events,
+        orders, quotes, spends, transfers,
     },
+    spend::named,
     state::{ApiParts, ApiState},
 };
 
@@ -52,13 +54,38 @@ fn keyed_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(events::list))
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
+        .routes(routes!(estimates::create))
+}
+
+/// Routes that need a key and ask the books: a request is remembered there, not beside its answer.
+fn spending_routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(holds::create))
+        .routes(routes!(holds::get))
+        .routes(routes!(holds::capture))
+        .routes(routes!(holds::release))
+        .routes(routes!(holds::list))
+        .routes(routes!(spends::create))
+        .routes(routes!(spends::create_all))
+        .routes(routes!(spends::get))
+        .routes(routes!(spends::refund))
+        .routes(routes!(spends::list))
+        .routes(routes!(spends::summary))
+        .routes(routes!(credits::grant))
+        .routes(routes!(credits::revoke))
+        .routes(routes!(credits::lot))
+        .routes(routes!(credits::set_limit, credits::limits))
+        .routes(routes!(credits::remove_limit))
+        .routes(routes!(credits::set_profile))
 }
 
 /// The OpenAPI document.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let routes =
-        OpenApiRouter::with_openapi(document()).merge(public_routes()).merge(keyed_routes());
+    let routes = OpenApiRouter::with_openapi(document())
+        .merge(public_routes())
+        .merge(keyed_routes())
+        .merge(spending_routes());
     crate::openapi::with_problems(routes.into_openapi())
 }
 
@@ -90,8 +117,13 @@ pub fn router(parts: ApiParts) -> Result<Router, serde_json::Error> {
     let keyed = keyed
         .layer(from_fn_with_state(state.clone(), once))
         .layer(from_fn_with_state(state.clone(), authenticate));
+    let (spending, _) = spending_routes().split_for_parts();
+    let spending = spending
+        .layer(from_fn_with_state(state.clone(), named))
+        .layer(from_fn_with_state(state.clone(), authenticate));
     Ok(public
         .merge(keyed)
+        .merge(spending)
         .merge(docs::routes(openapi_json))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)

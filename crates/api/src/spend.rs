@@ -267,6 +267,9 @@ pub(crate) async fn problem_of_spend(state: &ApiState, refused: Refused) -> Prob
         offer.what(),
         offer.list_price
     );
-    Problem { detail, ..problem }
-        .with_fact("/credits", "minimum_purchase", offer.credits.to_string())
+    Problem { detail, ..problem }.with_fact(
+        "/credits",
+        "minimum_purchase",
+        offer.credits.to_string(),
+    )
 }

@@ -9,7 +9,8 @@ use inspay_ledger::PriceBook;
 use inspay_ledger_writer::LedgerWriter;
 use inspay_ports::Store;
 use inspay_primitives::{
-    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label, Timestamp,
+    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label,
+    Timestamp,
 };
 use inspay_quoting::{AssetInput, Catalog, QuoteRequest};
 use tokio::sync::watch;

@@ -34,6 +34,7 @@ pub fn touches(operations: &[Operation], now: Timestamp) -> Touches {
             }
             Act::CloseOrder { order, .. } => {
                 touches.orders.insert(*order);
+                touches.closes.insert(*order);
             }
             Act::ExpireLot { lot } | Act::WarnLot { lot } | Act::Revoke { lot } => {
                 touches.lots.insert(*lot);
@@ -197,13 +198,16 @@ fn draft(
             }
             reverse(batch, record, settled, rules)
         }
-        Act::CloseOrder { order, chain_time } => {
+        Act::CloseOrder { order, chain_time, judged_in } => {
             let order = state.orders.get(order).ok_or(Refusal::NoSuchOrder)?;
             // A payment that came in time may be among what waits.
             if state.halted.contains(&order.terms.asset) {
                 return Err(Refusal::AssetHalted);
             }
-            close(state, order, *chain_time, rules)
+            let draft = close(state, order, *chain_time, rules)?;
+            let progress = state.chains.get(&order.terms.asset.chain_id).copied();
+            progress.unwrap_or_default().allows_closing(&order.terms, *judged_in)?;
+            Ok(draft)
         }
         Act::ExpireLot { lot } => grant::expire(lot_of(lot)?, batch.now),
         Act::WarnLot { lot } => grant::warn(batch, lot_of(lot)?),

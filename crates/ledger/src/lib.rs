@@ -22,6 +22,7 @@ mod operation;
 mod order_rules;
 mod post;
 mod price_book;
+mod progress;
 mod settle;
 mod spend;
 mod state;
@@ -39,6 +40,7 @@ pub use operation::{
 };
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
 pub use price_book::{FeaturePrice, PriceBook, PriceBookError, PriceRefusal, PriceVersion};
+pub use progress::ChainProgress;
 pub use state::{
     AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile, Reversal,
     Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,

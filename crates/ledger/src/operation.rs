@@ -207,6 +207,9 @@ pub enum Act {
         order: OrderId,
         /// Time of a block after the deadline up to which every transfer is settled.
         chain_time: Timestamp,
+        /// The epoch of the chain's cursor by which that was judged: on another branch, it is judged anew. `None`
+        /// where no cursor was looked at.
+        judged_in: Option<i64>,
     },
     /// Book what is left of a lapsed lot.
     ExpireLot {
@@ -517,6 +520,12 @@ pub enum Refusal {
     /// The order's time has not passed, or it is closed already.
     #[error("the order is not ready to be closed")]
     NotDue,
+    /// The chain has changed its branch since the order was found to be ready to be closed.
+    #[error("the chain has changed its branch")]
+    OtherBranch,
+    /// A transfer that may be in time for the order is not settled yet.
+    #[error("an older transfer is not settled yet")]
+    OlderUnsettled,
     /// The lot has not lapsed, or nothing is left of it.
     #[error("the lot has nothing to expire")]
     NothingToExpire,

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, AssetId, B256, CaseClosing, CaseOpening, Credits, Day, Fence, HoldId, Label,
-    LimitId, LotId, Order, OrderId, OrderProgress, Reference, Timestamp, Transfer, TransferId,
-    U256, UsageId, Usd, Zone,
+    AccountId, AssetId, B256, CaseClosing, CaseOpening, ChainId, Credits, Day, Fence, HoldId,
+    Label, LimitId, LotId, Order, OrderId, OrderProgress, Reference, Timestamp, Transfer,
+    TransferId, U256, UsageId, Usd, Zone,
 };
 
 use crate::{
-    BookAccount, Entry, Event, Evidence, GENESIS_HASH, Hold, IgnoreReason, Limit, LimitScope, Lot,
-    LotParts, OperationKey, Refusal, Resolution, Side, SuspenseReason, Unit, Usage, WindowUse,
+    BookAccount, ChainProgress, Entry, Event, Evidence, GENESIS_HASH, Hold, IgnoreReason, Limit,
+    LimitScope, Lot, LotParts, OperationKey, Refusal, Resolution, Side, SuspenseReason, Unit,
+    Usage, WindowUse,
 };
 
 /// The end of the journal, locked by whoever writes.
@@ -201,7 +202,7 @@ pub struct Profile {
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
-/// transfers, and the lots of those orders; which of the assets of those transfers and orders are halted; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
+/// transfers, and the lots of those orders; how far settling has come on the chains of `closes`; which of the assets of those transfers and orders are halted; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
 /// then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and their windows
 /// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; which of `granted` exist; the balances of
 /// [`LedgerState::accounts_touched`].
@@ -213,6 +214,8 @@ pub struct Touches {
     pub transfers: BTreeSet<TransferId>,
     /// Orders named by operations.
     pub orders: BTreeSet<OrderId>,
+    /// Those of the orders that are to be closed: a store loads how far settling has come on their chains.
+    pub closes: BTreeSet<OrderId>,
     /// Lots named by operations.
     pub lots: BTreeSet<LotId>,
     /// Holds named by operations.
@@ -265,6 +268,8 @@ pub struct LedgerState {
     pub windows: HashMap<(LimitId, Timestamp), WindowUse>,
     /// What limits that are set begin with: held and spent.
     pub bases: HashMap<LimitId, (Credits, Credits)>,
+    /// How far settling has come on the chains of the orders that are to be closed.
+    pub chains: HashMap<ChainId, ChainProgress>,
     /// Those assets of the transfers and orders of which nothing may be credited, since what is recorded of them is not
     /// known to be whole.
     pub halted: BTreeSet<AssetId>,
@@ -286,6 +291,7 @@ impl Default for LedgerState {
             limits: BTreeMap::new(),
             windows: HashMap::new(),
             bases: HashMap::new(),
+            chains: HashMap::new(),
             halted: BTreeSet::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    EntryKind, Hold, Limit, LotMove, Profile, Usage, UsageDay, UsageSums, WindowUse,
+    EntryKind, Hold, Limit, Lot, LotMove, Profile, Usage, UsageDay, UsageSums, WindowUse,
 };
 use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Timestamp, UsageId};
 
@@ -46,6 +46,9 @@ pub struct CreditsDue {
 /// Reads of credits in use. What holds and spends are made of comes with them.
 #[async_trait]
 pub trait CreditStore: Send + Sync + std::fmt::Debug {
+    /// One lot, whatever is left of it.
+    async fn lot(&self, id: LotId) -> Result<Option<Lot>, StoreError>;
+
     /// One hold.
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError>;
 

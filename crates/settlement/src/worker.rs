@@ -494,9 +494,10 @@ impl SettlementWorker {
         let chain_time = unsettled.map_or(tip_time, |time| time.min(tip_time));
         let due =
             self.store.orders_to_close(chain_id, chain_time, self.settings.batch_upkeep).await?;
+        let judged_in = Some(work.cursor.epoch);
         let operations = due
             .into_iter()
-            .map(|order| Operation::from(Act::CloseOrder { order, chain_time }))
+            .map(|order| Operation::from(Act::CloseOrder { order, chain_time, judged_in }))
             .collect();
         report.closed = self.write(work.fence, operations, report).await?;
         Ok(())

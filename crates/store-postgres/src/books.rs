@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// The most round trips that one [`BooksStore::transact`] makes, however large the batch: begin, the head,
-/// five loads, two writes, commit; and two for each of four tables that a large batch is copied to.
-pub const TRANSACT_ROUND_TRIPS_MAX: u64 = 18;
+/// six loads, two writes, commit; and two for each of four tables that a large batch is copied to.
+pub const TRANSACT_ROUND_TRIPS_MAX: u64 = 19;
 
 const TO_SETTLE: &str = concat!(
     "SELECT ",
@@ -73,14 +73,25 @@ const TO_CLOSE: &str = concat!(
     " ORDER BY o.in_time_until, o.position LIMIT $3",
 );
 
-const OLDEST_UNSETTLED: &str = concat!(
-    "SELECT MIN(block_time) AS oldest FROM (\
-     (SELECT t.block_time FROM transfer t WHERE t.chain_id = $1 AND t.needs_work AND NOT t.settled AND NOT ",
-    is_halted!("t"),
-    " ORDER BY t.block_number LIMIT 1) UNION ALL \
-     (SELECT block_time FROM transfer WHERE chain_id = $1 AND needs_work AND settled \
-      ORDER BY block_number LIMIT 1)) AS oldest_of_each",
-);
+/// Block time of the oldest transfer of a chain that needs work.
+macro_rules! oldest_unsettled {
+    ($chain:literal) => {
+        concat!(
+            "SELECT MIN(block_time) AS oldest FROM (\
+             (SELECT t.block_time FROM transfer t WHERE t.chain_id = ",
+            $chain,
+            " AND t.needs_work AND NOT t.settled AND NOT ",
+            $crate::halts::is_halted!("t"),
+            " ORDER BY t.block_number LIMIT 1) UNION ALL \
+             (SELECT t.block_time FROM transfer t WHERE t.chain_id = ",
+            $chain,
+            " AND t.needs_work AND t.settled ORDER BY t.block_number LIMIT 1)) AS oldest_of_each",
+        )
+    };
+}
+pub(crate) use oldest_unsettled;
+
+const OLDEST_UNSETTLED: &str = oldest_unsettled!("$1");
 
 /// Whether none of a paid order's settled transfers lies above a height. Each subquery reads one table, so that
 /// there is no order of joins to choose.

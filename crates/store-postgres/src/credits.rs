@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use inspay_ledger::{Hold, Limit, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
+use inspay_ledger::{Hold, Limit, Lot, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
 use inspay_ports::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
 use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Timestamp, UsageId};
 use sqlx::{postgres::PgRow, types::Uuid};
 
 use crate::{
-    codec::{self, Fields, Read, all, corrupt},
+    codec::{self, Fields, Read, all, corrupt, lot_columns},
     error::wrong,
     spending::{
         SLICES, hold, hold_columns, limit, limit_columns, profile, slice, usage, usage_columns,
@@ -17,6 +17,9 @@ use crate::{
     },
     store::PostgresStore,
 };
+
+const LOT: &str =
+    concat!("SELECT ", lot_columns!(), " FROM lot l WHERE l.entry_seq = $1 AND l.lot_index = $2",);
 
 const HOLD: &str = concat!(
     "SELECT ",
@@ -120,6 +123,12 @@ impl PostgresStore {
 
 #[async_trait]
 impl CreditStore for PostgresStore {
+    async fn lot(&self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        let single = self.paged("read a lot");
+        let rows = single.rows(sqlx::query(LOT).bind(id.entry_seq).bind(id.index)).await?;
+        all(&rows, codec::lot).map(|mut lots| lots.pop()).map_err(wrong(single.act))
+    }
+
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
         let single = self.paged("read a hold");
         let rows = single.rows(sqlx::query(HOLD).bind(id.uuid())).await?;

@@ -5,12 +5,13 @@
 use std::collections::BTreeSet;
 
 use inspay_ledger::OperationKey;
-use inspay_ledger::{Head, LedgerState, StoredOperation, Touches};
+use inspay_ledger::{ChainProgress, Head, LedgerState, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::Fence;
+use inspay_primitives::{ChainId, Fence, Timestamp};
 use sqlx::types::Uuid;
 
 use crate::{
+    books::oldest_unsettled,
     codec::{
         self, Fields, all, corrupt, lot_columns, order_columns, transfer_columns,
         transfer_with_settlement,
@@ -47,6 +48,13 @@ const TRANSFERS: &str = concat!(
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.id = ANY($1::bytea[]) ORDER BY t.id FOR UPDATE OF t",
+);
+
+/// How far settling has come on the chains of orders.
+const PROGRESS: &str = concat!(
+    "SELECT closing.chain_id, (SELECT c.epoch FROM cursor c WHERE c.chain_id = closing.chain_id) AS epoch, (",
+    oldest_unsettled!("closing.chain_id"),
+    ") AS oldest_unsettled FROM (SELECT DISTINCT chain_id FROM orders WHERE id = ANY($1::uuid[])) AS closing",
 );
 
 const ORDERS: &str = concat!(
@@ -120,6 +128,7 @@ pub(crate) async fn load(
     load_operations(session, touches, &mut state).await?;
     load_transfers(session, touches, &mut state).await?;
     load_orders(session, touches, &mut state).await?;
+    load_progress(session, touches, &mut state).await?;
     spending::load_named(session, touches, &mut state).await?;
     load_lots(session, touches, &mut state).await?;
     spending::load(session, touches, &mut state).await?;
@@ -201,6 +210,28 @@ async fn load_orders(
         }
         state.orders.insert(order.terms.id, order);
     }
+    Ok(())
+}
+
+async fn load_progress(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let wrong = wrong(session.act);
+    if touches.closes.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = touches.closes.iter().map(|id| id.uuid()).collect();
+    let rows = session.rows(sqlx::query(PROGRESS).bind(ids)).await?;
+    let progress = all(&rows, |row| {
+        let fields = Fields(row);
+        let oldest: Option<i64> = fields.get("oldest_unsettled")?;
+        let oldest_unsettled = oldest.map(Timestamp::from_micros);
+        let progress = ChainProgress { epoch: fields.get("epoch")?, oldest_unsettled };
+        Ok((ChainId(fields.narrow("chain_id")?), progress))
+    });
+    state.chains.extend(progress.map_err(&wrong)?);
     Ok(())
 }
 

@@ -70,16 +70,26 @@ const TO_CLOSE: &str = concat!(
     " ORDER BY o.in_time_until, o.position LIMIT ?3",
 );
 
-const OLDEST_UNSETTLED: &str = concat!(
-    "SELECT MIN(block_time) AS oldest FROM (\
-     SELECT block_time FROM (SELECT t.block_time FROM transfer t \
-         WHERE t.chain_id = ?1 AND t.needs_work = 1 AND t.settled = 0 AND NOT ",
-    is_halted!("t"),
-    " ORDER BY t.block_number LIMIT 1) \
-     UNION ALL \
-     SELECT block_time FROM (SELECT block_time FROM transfer \
-         WHERE chain_id = ?1 AND needs_work = 1 AND settled = 1 ORDER BY block_number LIMIT 1))",
-);
+/// Block time of the oldest transfer of a chain that needs work.
+macro_rules! oldest_unsettled {
+    ($chain:literal) => {
+        concat!(
+            "SELECT MIN(block_time) AS oldest FROM (\
+             SELECT block_time FROM (SELECT t.block_time FROM transfer t WHERE t.chain_id = ",
+            $chain,
+            " AND t.needs_work = 1 AND t.settled = 0 AND NOT ",
+            $crate::halts::is_halted!("t"),
+            " ORDER BY t.block_number LIMIT 1) \
+             UNION ALL \
+             SELECT block_time FROM (SELECT t.block_time FROM transfer t WHERE t.chain_id = ",
+            $chain,
+            " AND t.needs_work = 1 AND t.settled = 1 ORDER BY t.block_number LIMIT 1))",
+        )
+    };
+}
+pub(crate) use oldest_unsettled;
+
+const OLDEST_UNSETTLED: &str = oldest_unsettled!("?1");
 
 const FREE_SLOTS: &str = "UPDATE orders SET slot_held = 0 WHERE position IN (\
      SELECT position FROM (SELECT o.position FROM orders o \

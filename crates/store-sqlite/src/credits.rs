@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use inspay_ledger::{Hold, Limit, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
+use inspay_ledger::{Hold, Limit, Lot, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
 use inspay_ports::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
 use inspay_primitives::{AccountId, Day, HoldId, Label, LimitId, LotId, Timestamp, UsageId};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
-    codec::{self, Fields, Read, all, corrupt},
+    codec::{self, Fields, Read, all, corrupt, lot_columns},
     error::wrong,
     session::hot,
     spending::{
@@ -18,6 +18,9 @@ use crate::{
     },
     store::SqliteStore,
 };
+
+const LOT: &str =
+    concat!("SELECT ", lot_columns!(), " FROM lot l WHERE l.entry_seq = ?1 AND l.lot_index = ?2",);
 
 const HOLD: &str = concat!(
     "SELECT ",
@@ -121,6 +124,12 @@ impl SqliteStore {
 
 #[async_trait]
 impl CreditStore for SqliteStore {
+    async fn lot(&self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        let single = self.read("read a lot");
+        let rows = single.rows(hot(LOT).bind(id.entry_seq).bind(id.index)).await?;
+        all(&rows, codec::lot).map(|mut lots| lots.pop()).map_err(wrong(single.act))
+    }
+
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
         let single = self.read("read a hold");
         let rows = single.rows(hot(HOLD).bind(id.uuid())).await?;

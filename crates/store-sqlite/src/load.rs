@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use inspay_ledger::{LedgerState, OperationKey, StoredOperation, Touches};
+use inspay_ledger::{ChainProgress, LedgerState, OperationKey, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::TransferId;
+use inspay_primitives::{ChainId, Timestamp, TransferId};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
+    books::oldest_unsettled,
     codec::{
         self, Fields, Read, corrupt, lot_columns, order_columns, settlement_columns,
         transfer_columns,
@@ -52,6 +53,14 @@ const ORDERS: &str = concat!(
     ", ",
     is_halted!("o"),
     " AS halted FROM orders o WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)",
+);
+
+/// How far settling has come on the chains of orders.
+const PROGRESS: &str = concat!(
+    "SELECT closing.chain_id, (SELECT c.epoch FROM cursor c WHERE c.chain_id = closing.chain_id) AS epoch, (",
+    oldest_unsettled!("closing.chain_id"),
+    ") AS oldest_unsettled FROM (SELECT DISTINCT o.chain_id FROM orders o \
+     WHERE o.id IN (SELECT unhex(wanted.value) FROM json_each(?) AS wanted)) AS closing",
 );
 
 /// Lots by their own ids, by orders, and by transfers: a lot's transfer is settled by the entry that grants it.
@@ -98,6 +107,7 @@ async fn load_named(
     let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
     let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
     let lots = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
+    let closes = hex_list(touches.closes.iter().map(|id| id.uuid().into_bytes()));
     let fences = fence_list(&touches.fences).map_err(wrong(session.act))?;
     let mut script = Script::default();
     script.add(HEAD, |_| {});
@@ -112,6 +122,9 @@ async fn load_named(
     });
     script.add(LOTS, |row| {
         row.put(json_list(lots)).put(orders).put(transfers);
+    });
+    script.add(PROGRESS, |row| {
+        row.put(closes);
     });
     script.add(BROKEN_FENCE, |row| {
         row.put(fences);
@@ -135,9 +148,10 @@ async fn load_named(
             }
             3 => take_order(state, row)?,
             4 => take_lot(state, row)?,
-            5 => is_fenced = true,
+            5 => take_progress(state, row)?,
+            6 => is_fenced = true,
             later => {
-                let part = later.checked_sub(6).and_then(|place| named.get(place).copied());
+                let part = later.checked_sub(7).and_then(|place| named.get(place).copied());
                 spending::take_named(state, part.ok_or_else(|| corrupt("statement", later))?, row)?;
             }
         }
@@ -217,6 +231,15 @@ fn take_order(state: &mut LedgerState, row: &SqliteRow) -> Read<()> {
         state.halted.insert(order.terms.asset);
     }
     state.orders.insert(order.terms.id, order);
+    Ok(())
+}
+
+fn take_progress(state: &mut LedgerState, row: &SqliteRow) -> Read<()> {
+    let fields = Fields(row);
+    let oldest: Option<i64> = fields.get("oldest_unsettled")?;
+    let oldest_unsettled = oldest.map(Timestamp::from_micros);
+    let progress = ChainProgress { epoch: fields.get("epoch")?, oldest_unsettled };
+    state.chains.insert(ChainId(fields.narrow("chain_id")?), progress);
     Ok(())
 }
 

@@ -42,11 +42,12 @@ mod tests {
     };
 
     /// Rows that a statement brings along itself.
-    const BROUGHT: [&str; 21] = [
+    const BROUGHT: [&str; 22] = [
         "gone VIRTUAL TABLE",
         "probe VIRTUAL TABLE",
         "wanted VIRTUAL TABLE",
         "CONSTANT ROW",
+        "closing",
         "mark",
         "moved",
         "back",
@@ -277,6 +278,7 @@ mod tests {
         store.usage_days(&account, first, last).await.expect("reads");
         store.limits(&account, life.now()).await.expect("lists");
         store.profile(&account).await.expect("reads");
+        store.lot(LotId { entry_seq: 1, index: 0 }).await.expect("reads");
         store.lot_changes(LotId { entry_seq: 1, index: 0 }, page).await.expect("reads");
         store.credits_due(life.now(), Timestamp::FAR, 9).await.expect("finds");
     }

@@ -3,6 +3,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -12,7 +13,11 @@ use axum::{
     body::{Body, to_bytes},
     http::Request,
 };
-use inspay_api::{ApiParts, PricingInputs, SaleAsset, SaleSettings, Timing, generate_key, router};
+use inspay_api::{
+    ApiParts, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing, generate_key, router,
+};
+use inspay_ledger::{FeaturePrice, PriceBook, PriceVersion, SettlementRules};
+use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{ApiKeyRecord, KeyScope, SaleStore as _, fake::FakeStore};
 use inspay_primitives::{
     Address, Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, ManualClock, Timestamp,
@@ -28,7 +33,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 
 /// What is posted to, with an order that does not exist where one is named.
-const PATHS: [&str; 3] = ["/v1/quotes", "/v1/orders", "/v1/quotes?unknown=1"];
+const PATHS: [&str; 8] = [
+    "/v1/quotes",
+    "/v1/orders",
+    "/v1/quotes?unknown=1",
+    "/v1/holds",
+    "/v1/spends/batch",
+    "/v1/accounts/alice/grants",
+    "/v1/accounts/alice/limits",
+    "/v1/estimates",
+];
 /// So many posts are answered by one store: it keeps what it is told.
 const POSTS_A_STORE: u32 = 2_000;
 
@@ -121,9 +135,35 @@ async fn house() -> House {
         confirmation: confirmation.clone(),
     };
     let (changed, receiver) = watch::channel(0);
+    let clock = Arc::new(ManualClock::new(now));
+    let (writer, task) = LedgerWriter::new(
+        Arc::clone(&store) as _,
+        Arc::clone(&clock) as _,
+        SettlementRules::default(),
+        WriterLimits::default(),
+    );
+    tokio::spawn(task.run());
+    let price = |feature: &str, credits: &str| FeaturePrice {
+        feature: feature.parse().expect("a label"),
+        quality: None,
+        size: None,
+        credits: credits.parse().expect("credits"),
+    };
+    let version = PriceVersion {
+        valid_from: Timestamp::from_micros(0),
+        prices: vec![price("chat", "1"), price("video", "16")],
+    };
     let parts = ApiParts {
+        credits: Arc::new(CreditSettings {
+            prices: PriceBook::new(vec![version]).expect("a price book"),
+            hold_seconds: 900,
+            hold_seconds_max: 3_600,
+            grant_days: 30,
+            campaigns: BTreeMap::new(),
+        }),
+        writer,
         store,
-        clock: Arc::new(ManualClock::new(now)),
+        clock,
         pricing: Arc::new(Prices(Arc::new(Catalog::embedded().expect("a catalog")))),
         sale: Arc::new(SaleSettings {
             assets: assets().into_iter().map(sold).collect(),

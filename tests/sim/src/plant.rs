@@ -68,6 +68,7 @@ plants! {
     OutgoingIgnored = "outgoing-ignored", 10, "does not follow transfers out";
     AuditSkipped = "audit-skipped", 100, "takes ranges for whole without asking again";
     ClosedTooEarly = "closed-too-early", 10, "closes orders while older transfers wait";
+    OldBranchCloses = "old-branch-closes", 50, "closes orders by a branch that was left";
     StaleCursor = "stale-cursor", 10, "counts confirmations under a head read earlier";
     AnyReference = "any-reference", 10, "reads a reference whoever was called";
 }
@@ -178,6 +179,9 @@ impl SimBooks {
                 Plant::MovedBlockIgnored,
                 Act::Settle { transfer, generation, reference, decision, value, .. },
             ) => Act::Settle { transfer, generation, judged_in: None, reference, decision, value },
+            (Plant::OldBranchCloses, Act::CloseOrder { order, chain_time, .. }) => {
+                Act::CloseOrder { order, chain_time, judged_in: None }
+            }
             (Plant::SuspenseDropped, Act::Settle { decision: Decision::Suspend { .. }, .. }) => {
                 return None;
             }
@@ -270,7 +274,8 @@ impl Books for SimBooks {
         let operations = match self.plant {
             None => operations,
             Some(plant) => {
-                if plant == Plant::MovedBlockIgnored {
+                let closes = operations.iter().any(|one| matches!(one.act, Act::CloseOrder { .. }));
+                if plant == Plant::MovedBlockIgnored || plant == Plant::OldBranchCloses && closes {
                     // Such a bug needs time between the judgement and the write.
                     tokio::time::sleep(Duration::from_secs(10)).await;
                 }

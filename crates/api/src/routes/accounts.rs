@@ -5,7 +5,7 @@ use std::str::FromStr;
 use axum::{Json, extract::State};
 use inspay_ledger::Lot;
 use inspay_ports::{AccountSummary, Page};
-use inspay_primitives::{AccountId, LotId, Timestamp};
+use inspay_primitives::{AccountId, Credits, LotId, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -15,7 +15,7 @@ use crate::{
     extract::{Params, PathId},
     problem::{Problem, ProblemCode},
     state::ApiState,
-    wire::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage},
+    wire::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage, RanOut},
 };
 
 const LOTS: &str = "lots";
@@ -72,7 +72,7 @@ fn not_found(account: &AccountId) -> Problem {
 }
 
 /// An account that this key may see.
-async fn find(
+pub(crate) async fn find(
     state: &ApiState,
     caller: &Caller,
     id: &AccountId,
@@ -85,7 +85,7 @@ async fn find(
 
 /// What an account can spend, and what lapses when.
 ///
-/// An account appears with its first order.
+/// An account appears with its first order, or when its profile is set.
 #[utoipa::path(get, path = "/v1/accounts/{account}/balance", tag = "accounts", operation_id = "get_balance",
     params(("account" = String, Path, description = "The account.", example = "alice")),
     responses((status = 200, description = "The balance.", body = BalanceBody)))]
@@ -96,8 +96,34 @@ pub(crate) async fn balance(
     Params(NoParams {}): Params<NoParams>,
 ) -> Result<Json<BalanceBody>, Problem> {
     let lots = async { state.store().lots(&account).await.map_err(Problem::from) };
-    let (summary, lots) = futures::try_join!(find(&state, &caller, &account), lots)?;
-    Ok(Json(BalanceBody::new(summary, &lots, state.now())))
+    let now = state.now();
+    let (summary, lots, ran_out) =
+        futures::try_join!(find(&state, &caller, &account), lots, ran_out(&state, &account, now))?;
+    Ok(Json(BalanceBody::new(summary, &lots, ran_out, now)))
+}
+
+/// More open holds of one account than work is under way.
+const OPEN_HOLDS_MAX: u32 = 10_000;
+
+/// What holds of the account have that ran out and were not booked yet.
+async fn ran_out(state: &ApiState, account: &AccountId, now: Timestamp) -> Result<RanOut, Problem> {
+    let page = Page { after: None, limit: OPEN_HOLDS_MAX };
+    let open = state.store().holds(account, true, page).await?;
+    let mut sums = RanOut::default();
+    for hold in open.iter().filter(|hold| !hold.is_open(now)) {
+        let plus = |sum: Credits, more: Credits| {
+            Credits::from_micros(sum.micros().saturating_add(more.micros()))
+        };
+        sums.held = plus(sums.held, hold.credits);
+        for slice in &hold.slices {
+            let lot = state.store().lot(slice.lot).await?;
+            let is_live = lot.is_some_and(|lot| now < lot.expires_at && !lot.parts.revoked);
+            if is_live {
+                sums.live = plus(sums.live, slice.credits);
+            }
+        }
+    }
+    Ok(sums)
 }
 
 /// An account's lots with something left, soonest expiry first.

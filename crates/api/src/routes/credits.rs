@@ -1,9 +1,11 @@
 //! Grants, revocations, limits and profiles.
 
-use axum::{Json, extract::State, http::{HeaderMap, StatusCode}};
-use inspay_ledger::{
-    Act, GrantTerms, Limit, LimitAction, LimitScope, LimitWindow, LotSource,
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
 };
+use inspay_ledger::{Act, GrantTerms, Limit, LimitAction, LimitScope, LimitWindow, LotSource};
 use inspay_ports::Page;
 use inspay_primitives::{AccountId, LimitId, LotId, Timestamp, Zone};
 
@@ -36,14 +38,12 @@ fn read_terms(
     wish: &GrantWish,
 ) -> Result<GrantTerms, Problem> {
     let settings = &state.parts.credits;
-    let wrong_source = |detail: String| {
-        Problem::at(ProblemCode::SourceNotGrantable, "/source", detail)
-    };
-    let source = LotSource::parse(&wish.source)
-        .filter(|source| *source != LotSource::Purchase)
-        .ok_or_else(|| {
-            wrong_source("Grant from a subscription, free_plan, promotion or prize.".to_owned())
-        })?;
+    let wrong_source =
+        |detail: String| Problem::at(ProblemCode::SourceNotGrantable, "/source", detail);
+    let source =
+        LotSource::parse(&wish.source).filter(|source| *source != LotSource::Purchase).ok_or_else(
+            || wrong_source("Grant from a subscription, free_plan, promotion or prize.".to_owned()),
+        )?;
     let campaign = read_label("/campaign", wish.campaign.as_ref())?;
     let budget = match (&campaign, source == LotSource::Promotion) {
         (None, false) => None,
@@ -51,7 +51,9 @@ fn read_terms(
             wrong_source(format!("The settings have no promotion {campaign} with a budget."))
         })?),
         (None, true) | (Some(_), false) => {
-            return Err(wrong_source("Name a campaign with a promotion, and only then.".to_owned()));
+            return Err(wrong_source(
+                "Name a campaign with a promotion, and only then.".to_owned(),
+            ));
         }
     };
     let is_named = (1..=200).contains(&wish.reference.len())
@@ -89,7 +91,7 @@ pub(crate) async fn grant(
     State(state): State<ApiState>,
     caller: Caller,
     PathId(account): PathId<AccountId>,
-    RequestKey(_): RequestKey,
+    _request_key: RequestKey,
     Body(wish): Body<GrantWish>,
 ) -> Result<(StatusCode, HeaderMap, Json<LotBody>), Problem> {
     caller.may_spend()?;

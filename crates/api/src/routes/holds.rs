@@ -52,9 +52,8 @@ pub(crate) fn replayed(done: Done) -> HeaderMap {
 
 async fn find(state: &ApiState, caller: &Caller, id: HoldId) -> Result<Hold, Problem> {
     let hold = state.store().hold(id).await?;
-    hold.filter(|hold| caller.reads(&hold.account)).ok_or_else(|| {
-        Problem::new(ProblemCode::HoldNotFound, format!("There is no hold {id}."))
-    })
+    hold.filter(|hold| caller.reads(&hold.account))
+        .ok_or_else(|| Problem::new(ProblemCode::HoldNotFound, format!("There is no hold {id}.")))
 }
 
 /// Sets credits aside for work under way.
@@ -167,4 +166,3 @@ pub(crate) async fn list(
     let now = state.now();
     Ok(Json(HoldsPage { items: holds.iter().map(|hold| HoldBody::new(hold, now)).collect(), next }))
 }
-

@@ -5,10 +5,14 @@
 pub(crate) mod accounts;
 pub(crate) mod cases;
 pub(crate) mod catalog;
+pub(crate) mod credits;
 pub(crate) mod docs;
+pub(crate) mod estimates;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod holds;
 pub(crate) mod order_events;
 pub(crate) mod orders;
 pub(crate) mod quotes;
+pub(crate) mod spends;
 pub(crate) mod transfers;

@@ -81,9 +81,9 @@ pub(crate) struct SummaryParams {
 
 async fn find(state: &ApiState, caller: &Caller, id: UsageId) -> Result<Usage, Problem> {
     let usage = state.store().usage(id).await?;
-    usage.filter(|usage| caller.reads(&usage.account)).ok_or_else(|| {
-        Problem::new(ProblemCode::UsageNotFound, format!("There is no spend {id}."))
-    })
+    usage
+        .filter(|usage| caller.reads(&usage.account))
+        .ok_or_else(|| Problem::new(ProblemCode::UsageNotFound, format!("There is no spend {id}.")))
 }
 
 /// Spends credits at once.

@@ -1,8 +1,8 @@
 //! Balances, lots and history of one account.
 
 use inspay_ledger::Lot;
-use inspay_ports::{AccountSummary, HistoryLine};
-use inspay_primitives::{AccountId, Credits, LotId, OrderId, Timestamp, TransferId, Usd};
+use inspay_ports::{AccountSummary, HistoryLine, LotChange};
+use inspay_primitives::{AccountId, Credits, Label, LotId, OrderId, Timestamp, TransferId, Usd};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -57,6 +57,29 @@ pub(crate) struct LotBody {
     /// How many are left.
     #[schema(value_type = String, example = "1000.000000")]
     left: Credits,
+    /// How many holds have set aside.
+    #[schema(value_type = String, example = "0.000000")]
+    held: Credits,
+    /// How many were spent.
+    #[schema(value_type = String, example = "0.000000")]
+    spent: Credits,
+    /// How many lapsed and were booked.
+    #[schema(value_type = String, example = "0.000000")]
+    expired: Credits,
+    /// How many were taken back.
+    #[schema(value_type = String, example = "0.000000")]
+    taken: Credits,
+    /// The one feature that they can be spent on; absent for any.
+    #[schema(value_type = Option<String>)]
+    scope: Option<Label>,
+    /// The promotion that granted them.
+    #[schema(value_type = Option<String>)]
+    campaign: Option<Label>,
+    /// Lower burns first.
+    #[schema(example = 50)]
+    priority: u8,
+    /// Whether what is left was taken back.
+    revoked: bool,
     /// From when they can be spent.
     #[schema(value_type = String, format = DateTime)]
     granted_at: Timestamp,
@@ -74,6 +97,46 @@ pub(crate) struct LotBody {
     /// The transfer that completed the purchase.
     #[schema(value_type = Option<String>)]
     transfer: Option<TransferId>,
+    /// What entries did to it since, oldest first; with one lot alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<Vec<LotChangeBody>>,
+}
+
+/// What one entry did to a lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = LotChange)]
+pub(crate) struct LotChangeBody {
+    /// The journal entry.
+    #[schema(example = 12)]
+    entry: i64,
+    /// What the entry records.
+    #[schema(example = "capture")]
+    kind: &'static str,
+    /// Where the credits were: `left`, `held`, `spent`, `expired` or `taken`.
+    #[schema(example = "held")]
+    from: &'static str,
+    /// Where they went.
+    #[schema(example = "spent")]
+    to: &'static str,
+    /// How many.
+    #[schema(value_type = String, example = "16.000000")]
+    credits: Credits,
+    /// When it was booked.
+    #[schema(value_type = String, format = DateTime)]
+    booked_at: Timestamp,
+}
+
+impl From<&LotChange> for LotChangeBody {
+    fn from(change: &LotChange) -> Self {
+        Self {
+            entry: change.entry_seq,
+            kind: change.kind.as_str(),
+            from: change.moved.from.as_str(),
+            to: change.moved.to.as_str(),
+            credits: change.moved.credits,
+            booked_at: change.booked_at,
+        }
+    }
 }
 
 /// A page of lots with something left, soonest expiry first.
@@ -130,17 +193,34 @@ pub(crate) struct HistoryPage {
     pub(crate) next: Option<String>,
 }
 
+/// What holds have that ran out and were not booked yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RanOut {
+    /// All of it.
+    pub(crate) held: Credits,
+    /// What of it goes back to lots that are live.
+    pub(crate) live: Credits,
+}
+
 impl BalanceBody {
-    /// The balance at `now`; `lots` are all that have something left.
-    pub(crate) fn new(summary: AccountSummary, lots: &[Lot], now: Timestamp) -> Self {
+    /// The balance at `now`; `lots` are all that have something left, `ran_out` what holds that ran out will give back to
+    /// lots that are live.
+    pub(crate) fn new(
+        summary: AccountSummary,
+        lots: &[Lot],
+        ran_out: RanOut,
+        now: Timestamp,
+    ) -> Self {
         let lapsed = lots.iter().filter(|lot| lot.expires_at <= now);
         let lapsed_micros = sum_micros(lapsed);
-        let available = summary.posted.micros().saturating_sub(lapsed_micros);
+        let posted = summary.posted.micros().saturating_sub(lapsed_micros);
+        let available = posted.saturating_add(ran_out.live.micros());
+        let held = summary.held.micros().saturating_sub(ran_out.held.micros());
         Self {
             account: summary.account,
             available: Credits::from_micros(available),
             posted: summary.posted,
-            held: summary.held,
+            held: Credits::from_micros(held),
             expiring: expiring(lots, now),
             created_at: summary.created_at,
         }
@@ -175,13 +255,27 @@ impl LotBody {
             source: lot.source.as_str(),
             granted: lot.granted,
             left: lot.parts.left,
+            held: lot.parts.held,
+            spent: lot.parts.spent,
+            expired: lot.parts.expired,
+            taken: lot.parts.taken,
+            scope: lot.scope.clone(),
+            campaign: lot.campaign.clone(),
+            priority: lot.priority,
+            revoked: lot.parts.revoked,
             granted_at: lot.granted_at,
             expires_at: (lot.expires_at < Timestamp::FAR).then_some(lot.expires_at),
             lapsed: lot.expires_at <= now,
             paid_usd: lot.paid,
             order: lot.order,
             transfer: lot.transfer,
+            changes: None,
         }
+    }
+
+    /// The same with what entries did to it.
+    pub(crate) fn with_changes(self, changes: &[LotChange]) -> Self {
+        Self { changes: Some(changes.iter().map(LotChangeBody::from).collect()), ..self }
     }
 }
 
@@ -245,7 +339,7 @@ mod tests {
             posted: "11111".parse().expect("credits"),
             held: Credits::ZERO,
         };
-        let balance = BalanceBody::new(summary, &lots, now);
+        let balance = BalanceBody::new(summary, &lots, RanOut::default(), now);
         assert_eq!(balance.available.to_string(), "11110.000000");
         assert_eq!(balance.posted.to_string(), "11111.000000");
         let days: Vec<_> =

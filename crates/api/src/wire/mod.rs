@@ -9,15 +9,22 @@ mod event;
 mod health;
 mod order;
 mod quote;
+mod spending;
 mod token;
 mod transfer;
 
-pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage};
+pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage, RanOut};
 pub(crate) use case::{CaseBody, CasesPage};
 pub(crate) use catalog::CatalogBody;
 pub(crate) use event::{EventBody, EventsPage};
 pub(crate) use health::{AliveBody, ChainHealth, ReadyBody};
 pub(crate) use order::{OrderBody, OrderFacts, OrderRequest, OrderSummary, OrdersPage};
 pub(crate) use quote::{LineBody, QuoteBody, QuoteWish};
+pub(crate) use spending::{
+    EstimateBody, EstimateLine, EstimateWish, GrantWish, HoldBody, HoldWish, HoldsPage, LimitBody,
+    LimitWish, LimitsBody, NothingWish, PartWish, ProfileBody, ProfileWish, SpendBatchWish,
+    SpendOutcome, SpendOutcomes, SpendWish, UsageBody, UsageBy, UsageSummary, UsagesPage, net_of,
+    sums_by,
+};
 pub(crate) use token::{AssetBody, TokenAmount};
 pub(crate) use transfer::{Shown, TransferBody, TransfersPage};

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use inspay_ledger::{
     Hold, Limit, Purpose, ResolutionKind, Slice, Usage, UsageDay, UsageSums, WindowUse,
 };
-use inspay_primitives::{
-    AccountId, Credits, HoldId, Label, LimitId, LotId, Timestamp, UsageId,
-};
+use inspay_primitives::{AccountId, Credits, HoldId, Label, LimitId, LotId, Timestamp, UsageId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -278,7 +276,8 @@ impl From<&Usage> for UsageBody {
 
 impl UsageBody {
     /// The columns of a spend as comma-separated values.
-    pub(crate) const CSV_HEAD: &'static str = "id,counted_at,feature,quality,size,units,project,session,reference,credits,refunded,hold";
+    pub(crate) const CSV_HEAD: &'static str =
+        "id,counted_at,feature,quality,size,units,project,session,reference,credits,refunded,hold";
 
     /// The spend as one line of comma-separated values. No value has a comma or a quote in it: labels have neither.
     pub(crate) fn csv(&self) -> String {

@@ -14,11 +14,14 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use inspay_api::{
-    ApiParts, ChainStatus, PricingInputs, SaleAsset, SaleSettings, Timing, generate_key, router,
+    ApiParts, ChainStatus, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing,
+    generate_key, router,
 };
 use inspay_ledger::{
-    Act, Decision, Evidence, Operation, Outcome, SettlementRules, SuspenseReason, apply, touches,
+    Act, Decision, Evidence, FeaturePrice, Operation, Outcome, PriceBook, PriceVersion,
+    SettlementRules, SuspenseReason, apply, touches,
 };
+use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
     ApiKeyRecord, AppliedBlock, BlocksCommit, BooksStore, ChainTags, CursorRecord, FollowStore,
     KeyScope, Proof, SaleStore, fake::FakeStore,
@@ -217,6 +220,30 @@ fn sale() -> SaleSettings {
     }
 }
 
+/// A price book of three features, holds of a quarter of an hour, and one promotion.
+fn credits() -> CreditSettings {
+    let price = |feature: &str, size: Option<&str>, credits: &str| FeaturePrice {
+        feature: feature.parse().expect("a label"),
+        quality: None,
+        size: size.map(|size| size.parse().expect("a label")),
+        credits: credits.parse().expect("credits"),
+    };
+    let prices = vec![
+        price("chat", None, "1"),
+        price("image", Some("512x512"), "0.48"),
+        price("video", None, "16"),
+    ];
+    let version = PriceVersion { valid_from: Timestamp::from_micros(0), prices };
+    let spring = ("spring".parse().expect("a label"), "50".parse().expect("credits"));
+    CreditSettings {
+        prices: PriceBook::new(vec![version]).expect("a price book"),
+        hold_seconds: 900,
+        hold_seconds_max: 3_600,
+        grant_days: 30,
+        campaigns: [spring].into(),
+    }
+}
+
 impl House {
     pub(crate) async fn new() -> Self {
         Self::with(quick(), sale()).await
@@ -251,7 +278,16 @@ impl House {
         let shutdown = CancellationToken::new();
         let chains = Arc::new(Mutex::new(Vec::new()));
         let statuses = Arc::clone(&chains);
+        let (writer, task) = LedgerWriter::new(
+            Arc::clone(&store) as _,
+            Arc::clone(&clock) as _,
+            SettlementRules::default(),
+            WriterLimits::default(),
+        );
+        tokio::spawn(task.run());
         let parts = ApiParts {
+            credits: Arc::new(credits()),
+            writer,
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as _,
             pricing: Arc::clone(&prices) as _,
@@ -281,6 +317,18 @@ impl House {
     pub(crate) async fn post(&self, key: &str, path: &str, body: &Value) -> Answer {
         let number = self.next_key.fetch_add(1, Ordering::SeqCst);
         self.post_as(key, path, &format!("test-{number}"), body).await
+    }
+
+    /// A PUT or DELETE, without an idempotency key.
+    pub(crate) async fn call(&self, method: Method, key: &str, path: &str, body: &Value) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {key}"))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string()))
+            .expect("a request");
+        self.send(request).await
     }
 
     pub(crate) async fn post_as(&self, key: &str, path: &str, once: &str, body: &Value) -> Answer {

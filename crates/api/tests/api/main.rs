@@ -14,5 +14,6 @@ mod keys;
 mod operations;
 mod orders;
 mod quotes;
+mod spending;
 mod streams;
 mod transfers;

@@ -104,6 +104,7 @@ calls! {
         abandon_idempotency(scope: &str, key: &str) -> ();
     }
     CREDITS: CreditStore {
+        lot(id: LotId) -> Option<Lot>;
         hold(id: HoldId) -> Option<Hold>;
         holds(account: &AccountId, open_only: bool, page: Page) -> Vec<Hold>;
         usage(id: UsageId) -> Option<Usage>;

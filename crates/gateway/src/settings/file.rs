@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use inspay_ledger::PriceVersion;
 use inspay_quoting::RateRules;
 use serde::Deserialize;
 
@@ -13,6 +14,8 @@ pub(super) struct SettingsFile {
     pub(super) catalog: CatalogFile,
     pub(super) sale: SaleFile,
     pub(super) settlement: SettlementFile,
+    pub(super) credits: CreditsFile,
+    pub(super) price_book: Vec<PriceVersion>,
     pub(super) chains: Vec<ChainFile>,
 }
 
@@ -33,6 +36,29 @@ pub(super) struct ServerFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CatalogFile {
     pub(super) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CreditsFile {
+    pub(super) hold_seconds: u32,
+    pub(super) hold_seconds_max: u32,
+    pub(super) grant_days: u16,
+    pub(super) warn_seconds: u32,
+    pub(super) campaigns: BTreeMap<String, String>,
+}
+
+impl Default for CreditsFile {
+    /// A quarter of an hour outlasts most work, an hour a video's; lots of thirty days are warned of three days before.
+    fn default() -> Self {
+        Self {
+            hold_seconds: 900,
+            hold_seconds_max: 3_600,
+            grant_days: 30,
+            warn_seconds: 3 * 86_400,
+            campaigns: BTreeMap::new(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,6 +12,7 @@ mod tests;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use inspay_api::CreditSettings;
 use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_ledger::SettlementRules;
 use inspay_primitives::{Address, Asset, ChainId, ConfirmationPolicy, Rate, U256};
@@ -68,6 +69,10 @@ pub(crate) struct Settings {
     pub(crate) rules: SettlementRules,
     /// Unpaid orders that one account may have.
     pub(crate) unpaid_orders_max: u32,
+    /// How credits are used and granted.
+    pub(crate) credits: Arc<CreditSettings>,
+    /// How long before a lot lapses its owner is told.
+    pub(crate) warn_seconds: u32,
     /// How long an unpaid order's amount stays out of use.
     pub(crate) quarantine_seconds: u32,
     /// How far a block's time may lie before an order's making and still count as after it.

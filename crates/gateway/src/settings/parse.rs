@@ -11,11 +11,15 @@ use std::{
     time::Duration,
 };
 
+use inspay_api::CreditSettings;
 use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_devchain::Deployment;
-use inspay_ledger::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules};
+use inspay_ledger::{
+    LatePolicy, OverPolicy, PartialPolicy, PriceBook, PriceVersion, SettlementRules,
+};
 use inspay_primitives::{
-    Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, U256, parse_units,
+    Asset, AssetId, ChainId, ConfirmationPolicy, ConfirmationRule, Credits, Label, U256,
+    parse_units,
 };
 use inspay_quoting::Catalog;
 use inspay_settlement::AgreementRule;
@@ -25,8 +29,8 @@ use super::{
     AssetSettings, ChainSettings, DEFAULT_AUDIT_INTERVAL, Database, RateSourceSettings, Settings,
     SettingsError,
     file::{
-        AgreementFile, AssetFile, ChainFile, ConfirmationFile, HashFile, OddFile, RateSourceFile,
-        ReceiptsFile, SettingsFile, TagFile,
+        AgreementFile, AssetFile, ChainFile, ConfirmationFile, CreditsFile, HashFile, OddFile,
+        RateSourceFile, ReceiptsFile, SettingsFile, TagFile,
     },
     local_chain,
 };
@@ -110,11 +114,58 @@ pub(crate) fn read(
                 OddFile::Hold => PartialPolicy::Hold,
             },
         },
+        credits: Arc::new(parse_credits(&written.credits, written.price_book)?),
+        warn_seconds: written.credits.warn_seconds,
         unpaid_orders_max: written.sale.unpaid_orders_max,
         quarantine_seconds: odd.quarantine_seconds,
         clock_skew_seconds: odd.clock_skew_seconds,
         late_rate_age_seconds: odd.late_rate_age_seconds,
     })
+}
+
+/// The longest that credits may be set aside: limits count a hold where it was made.
+const HOLD_SECONDS_MAX: u32 = 86_400;
+
+fn parse_credits(
+    written: &CreditsFile,
+    versions: Vec<PriceVersion>,
+) -> Result<CreditSettings, SettingsError> {
+    let invalid = |setting: &str, why: &dyn fmt::Display| {
+        SettingsError::invalid(setting.to_owned(), why.to_string())
+    };
+    let CreditsFile { hold_seconds, hold_seconds_max, grant_days, .. } = *written;
+    if !(1..=HOLD_SECONDS_MAX).contains(&hold_seconds_max) {
+        let why = format!("must be from 1 to {HOLD_SECONDS_MAX}, not {hold_seconds_max}");
+        return Err(invalid("credits.hold_seconds_max", &why));
+    }
+    if !(1..=hold_seconds_max).contains(&hold_seconds) {
+        let why = format!("must be from 1 to hold_seconds_max, not {hold_seconds}");
+        return Err(invalid("credits.hold_seconds", &why));
+    }
+    let campaigns = written
+        .campaigns
+        .iter()
+        .map(|(name, budget)| {
+            let setting = format!("credits.campaigns.{name}");
+            let label: Label = name.parse().map_err(|why| invalid(&setting, &why))?;
+            let budget: Credits = budget.parse().map_err(|why| invalid(&setting, &why))?;
+            Ok((label, budget))
+        })
+        .collect::<Result<_, SettingsError>>()?;
+    let versions = if versions.is_empty() { embedded_prices()? } else { versions };
+    let prices = PriceBook::new(versions).map_err(|why| invalid("price_book", &why))?;
+    Ok(CreditSettings { prices, hold_seconds, hold_seconds_max, grant_days, campaigns })
+}
+
+/// The prices that hold where the settings name none.
+fn embedded_prices() -> Result<Vec<PriceVersion>, SettingsError> {
+    #[derive(serde::Deserialize)]
+    struct Embedded {
+        price_book: Vec<PriceVersion>,
+    }
+    let embedded: Embedded = toml::from_str(include_str!("price_book.toml"))
+        .map_err(|why| SettingsError::invalid("price_book", why))?;
+    Ok(embedded.price_book)
 }
 
 fn parse_lease_ttl(seconds: Option<u32>) -> Result<Duration, SettingsError> {

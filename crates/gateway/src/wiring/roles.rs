@@ -112,7 +112,7 @@ struct Starting<'a> {
     chains: BTreeMap<ChainId, Arc<dyn Chain>>,
     followers: BTreeMap<ChainId, watch::Receiver<FollowStatus>>,
     applied: BTreeMap<ChainId, watch::Receiver<u64>>,
-    committed: Option<watch::Receiver<u64>>,
+    writer: Option<LedgerWriter>,
     tasks: JoinSet<Outcome>,
     ended: CancellationToken,
 }
@@ -144,12 +144,15 @@ pub(crate) async fn start(
         chains,
         followers: BTreeMap::new(),
         applied: BTreeMap::new(),
-        committed: None,
+        writer: None,
         tasks: JoinSet::new(),
         ended: CancellationToken::new(),
     };
     if roles.contains(&Role::Watch) {
         starting.watch().await?;
+    }
+    if roles.contains(&Role::Settle) || roles.contains(&Role::Api) {
+        starting.write();
     }
     if roles.contains(&Role::Settle) {
         starting.settle(points);
@@ -195,22 +198,28 @@ impl Starting<'_> {
         Ok(())
     }
 
-    fn settle(&mut self, points: &Points) {
+    /// The one way into the books of this process: settling and spending queue up together.
+    fn write(&mut self) {
         let (writer, task) = LedgerWriter::new(
             Arc::clone(&self.store) as _,
             Arc::clone(&self.clock),
             self.settings.rules,
             WriterLimits::default(),
         );
-        self.committed = Some(writer.committed());
+        self.writer = Some(writer);
         self.run(async move {
             task.run().await;
             Ok(())
         });
+    }
+
+    fn settle(&mut self, points: &Points) {
+        let Some(writer) = self.writer.clone() else { return };
         let books = points.books(Arc::new(WriterBooks(writer)));
         let policy = Arc::new(settlement_policy(self.settings));
         let settings = WorkerSettings {
             quarantine_seconds: self.settings.quarantine_seconds,
+            warn_seconds: self.settings.warn_seconds,
             ..WorkerSettings::default()
         };
         for (chain_id, chain) in self.chains.clone() {
@@ -257,7 +266,13 @@ impl Starting<'_> {
             keeper.await;
             Ok(())
         });
+        let writer = self.writer.clone().ok_or_else(|| {
+            let why = std::io::Error::other("nothing writes the books");
+            Failure::new(FailureKind::Other, "cannot answer HTTP", why)
+        })?;
         let parts = ApiParts {
+            credits: Arc::clone(&self.settings.credits),
+            writer,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             pricing: pricing as Arc<dyn PricingInputs>,
@@ -286,7 +301,9 @@ impl Starting<'_> {
     fn changes(&mut self) -> watch::Receiver<u64> {
         let (sender, receiver) = watch::channel(0u64);
         let sender = Arc::new(sender);
-        for mut source in self.applied.values().cloned().chain(self.committed.clone()) {
+        for mut source in
+            self.applied.values().cloned().chain(self.writer.iter().map(LedgerWriter::committed))
+        {
             let sender = Arc::clone(&sender);
             let cancel = self.cancel.clone();
             self.tasks.spawn(async move {

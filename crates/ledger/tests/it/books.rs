@@ -1,10 +1,10 @@
 //! The books by example and by property: what each act posts, and that nothing is posted twice or lost.
 
-use crate::support::Books;
+use crate::support::{Books, asset};
 use expect_test::expect;
 use inspay_ledger::{
-    Act, Decision, Entry, Evidence, LatePolicy, LateTerms, Operation, Outcome, OverPolicy,
-    PartialPolicy, Refusal, SettlementRules, Side, SuspenseReason, Unit,
+    Act, ChainProgress, Decision, Entry, Evidence, LatePolicy, LateTerms, Operation, Outcome,
+    OverPolicy, PartialPolicy, Refusal, SettlementRules, Side, SuspenseReason, Unit,
 };
 use inspay_primitives::{B256, Credits, Timestamp, U256};
 
@@ -128,6 +128,41 @@ fn an_order_closed_short_grants_its_share() {
         lots 44.444444
         events order.partially_paid order.expired
     "#]]);
+}
+
+#[test]
+fn an_order_is_closed_only_while_what_it_was_judged_by_holds() {
+    const LAST_MOMENT: u64 = 1_060;
+    let closed = Outcome::Applied { entry_seq: None };
+    let (not_due, other_branch, older) = (
+        Outcome::Refused(Refusal::NotDue),
+        Outcome::Refused(Refusal::OtherBranch),
+        Outcome::Refused(Refusal::OlderUnsettled),
+    );
+    // The present epoch, the oldest that waits, the epoch judged in, the chain time it was judged by, what comes of it.
+    let table = [
+        (Some(3), None, Some(3), LAST_MOMENT + 1, &closed),
+        (Some(3), None, None, LAST_MOMENT + 1, &closed),
+        (None, None, None, LAST_MOMENT + 1, &closed),
+        (Some(3), None, Some(3), LAST_MOMENT, &not_due),
+        (Some(4), Some(5), Some(3), LAST_MOMENT, &not_due),
+        (Some(4), None, Some(3), LAST_MOMENT + 1, &other_branch),
+        (Some(2), None, Some(3), LAST_MOMENT + 1, &other_branch),
+        (None, None, Some(0), LAST_MOMENT + 1, &other_branch),
+        (Some(4), Some(5), Some(3), LAST_MOMENT + 1, &other_branch),
+        (Some(3), Some(LAST_MOMENT + 1), Some(3), LAST_MOMENT + 2, &closed),
+        (Some(3), Some(LAST_MOMENT), Some(3), LAST_MOMENT + 2, &older),
+        (Some(3), Some(5), Some(3), LAST_MOMENT + 2, &older),
+        (Some(3), Some(LAST_MOMENT), None, LAST_MOMENT + 2, &older),
+    ];
+    for (epoch, oldest, judged_in, chain_seconds, expected) in table {
+        let mut books = Books::new(credit_all());
+        let oldest_unsettled = oldest.map(Timestamp::from_chain_seconds);
+        books.state.chains.insert(asset().chain_id, ChainProgress { epoch, oldest_unsettled });
+        let outcome = books.close_in(chain_seconds, judged_in);
+        assert_eq!(outcome, *expected, "{epoch:?} {oldest:?} {judged_in:?} {chain_seconds}");
+        assert_eq!(books.order().progress.closed, outcome == closed);
+    }
 }
 
 #[test]

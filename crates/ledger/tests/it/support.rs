@@ -185,9 +185,13 @@ impl Books {
         self.one(Act::Reverse { transfer, generation })
     }
 
-    pub(crate) fn close(&mut self, chain_seconds: u64) -> Outcome {
+    pub(crate) fn close_in(&mut self, chain_seconds: u64, judged_in: Option<i64>) -> Outcome {
         let chain_time = Timestamp::from_chain_seconds(chain_seconds);
-        self.one(Act::CloseOrder { order: order().terms.id, chain_time })
+        self.one(Act::CloseOrder { order: order().terms.id, chain_time, judged_in })
+    }
+
+    pub(crate) fn close(&mut self, chain_seconds: u64) -> Outcome {
+        self.close_in(chain_seconds, None)
     }
 
     /// Lets the nth lot lapse and books it.

@@ -142,7 +142,14 @@ pub fn reverse(transfer: &Transfer, generation: u32) -> Operation {
 /// Closes an order whose time has passed.
 #[must_use]
 pub fn close(order: &OrderTerms, chain_time: Timestamp) -> Operation {
-    Operation::from(Act::CloseOrder { order: order.id, chain_time })
+    Operation::from(Act::CloseOrder { order: order.id, chain_time, judged_in: None })
+}
+
+/// Closes an order whose time has passed, as judged in an epoch of its chain's cursor.
+#[must_use]
+pub fn close_in(order: &OrderTerms, chain_time: Timestamp, epoch: i64) -> Operation {
+    let judged_in = Some(epoch);
+    Operation::from(Act::CloseOrder { order: order.id, chain_time, judged_in })
 }
 
 /// Makes links, hashes and head fit the entries of a batch after they were changed.

@@ -27,6 +27,8 @@ use inspay_settlement::{
 struct WriterBooks {
     writer: LedgerWriter,
     store: Arc<dyn Store>,
+    /// What the follower commits just before the next write.
+    before: Arc<Mutex<Option<BlocksCommit>>>,
     /// What the follower commits during the next write.
     meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
 }
@@ -38,6 +40,10 @@ impl Books for WriterBooks {
         fence: Fence,
         operations: Vec<Operation>,
     ) -> Result<Vec<Outcome>, BooksError> {
+        let before = self.before.lock().expect("a lock").take();
+        if let Some(commit) = before {
+            self.store.commit_blocks(commit).await.expect("commits blocks");
+        }
         let written = self.writer.write_fenced(fence, operations).await;
         let meanwhile = self.meanwhile.lock().expect("a lock").take();
         if let Some(commit) = meanwhile {
@@ -56,6 +62,7 @@ struct World {
     follower: Follower,
     worker: SettlementWorker,
     clock: Arc<ManualClock>,
+    before: Arc<Mutex<Option<BlocksCommit>>>,
     meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
 }
 
@@ -87,9 +94,13 @@ fn world_with(settings: WorkerSettings) -> World {
     tokio::spawn(task.run());
     let chain = Arc::new(FakeChain::new(samples::CHAIN));
     let work = ChainWork { chain: Arc::clone(&chain) as Arc<dyn Chain>, applied: None };
-    let meanwhile = Arc::default();
-    let books =
-        WriterBooks { writer, store: Arc::clone(&store), meanwhile: Arc::clone(&meanwhile) };
+    let (before, meanwhile) = (Arc::default(), Arc::default());
+    let books = WriterBooks {
+        writer,
+        store: Arc::clone(&store),
+        before: Arc::clone(&before),
+        meanwhile: Arc::clone(&meanwhile),
+    };
     let worker = SettlementWorker::new(
         work,
         Arc::clone(&store),
@@ -98,7 +109,7 @@ fn world_with(settings: WorkerSettings) -> World {
         Arc::new(policy()),
         settings,
     );
-    World { follower: Follower::new(&store), store, chain, worker, clock, meanwhile }
+    World { follower: Follower::new(&store), store, chain, worker, clock, before, meanwhile }
 }
 
 fn block(branch: &str, number: u64) -> BlockRef {
@@ -236,6 +247,29 @@ async fn an_order_is_closed_by_chain_time_and_not_while_a_payment_in_time_is_pen
     let report = if report.closed == 0 { world.step().await } else { report };
     assert_eq!(report.closed, 1);
     assert_eq!(world.state(&second).await, OrderState::Expired);
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn a_branch_that_comes_before_an_order_is_closed_keeps_it_open_for_a_payment_in_time() {
+    let mut world = world();
+    let order = samples::ordered(&world.store, 1).await;
+    let in_time = u64::try_from(order.in_time_until().seconds()).expect("positive");
+    let at = |branch: &str, number: u64, later: u64| BlockRef {
+        time: Timestamp::from_chain_seconds(in_time + later),
+        ..block(branch, number)
+    };
+    world.follower.extend(vec![applied(at("a", 5, 0), Vec::new())]).await;
+    world.follower.extend(vec![applied(at("a", 6, 100), Vec::new())]).await;
+    let paid = payment(1, &order, order.due_base_units, at("b", 6, 0));
+    let branch = vec![applied(at("b", 6, 0), vec![paid]), applied(at("b", 7, 100), Vec::new())];
+    let swap = world.follower.commit_of(&[at("a", 6, 100)], branch);
+    *world.before.lock().expect("a lock") = Some(swap);
+    let report = world.step().await;
+    assert_eq!((report.closed, report.refused), (0, 1));
+    assert_eq!(world.state(&order).await, OrderState::Open);
+    assert_eq!(world.step().await.settled, 1);
+    assert_eq!(world.state(&order).await, OrderState::Paid);
     world.must_hold().await;
 }
 

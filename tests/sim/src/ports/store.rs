@@ -108,7 +108,11 @@ impl SimStore {
         let oldest = self.inner.oldest_unsettled_time(chain).await?;
         let written: Arc<StdMutex<Option<BatchRows>>> = Arc::default();
         let seen = Arc::clone(&written);
+        let looks_away = self.plant == Some(Plant::OldBranchCloses);
         let watched: Decide = Arc::new(move |state| {
+            if looks_away {
+                state.chains.clear();
+            }
             let rows = decide(state);
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows.clone());
             rows
@@ -214,6 +218,10 @@ impl CaseStore for SimStore {
 
 #[async_trait]
 impl CreditStore for SimStore {
+    async fn lot(&self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        self.chaos.store("lot", false, self.inner.lot(id)).await
+    }
+
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
         self.chaos.store("hold", false, self.inner.hold(id)).await
     }

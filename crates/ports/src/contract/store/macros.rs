@@ -95,6 +95,7 @@ macro_rules! store_contract {
                 unpaid_orders_count_until_they_keep_nothing
                 orders_are_known_from_their_making_on
                 orders_are_closed_after_their_last_moment
+                no_order_is_closed_by_what_no_longer_holds
                 lots_lapse_soonest_first
             }
             read {

@@ -107,6 +107,8 @@ async fn reads_alike(fake: &Arc<dyn Store>, store: &Arc<dyn Store>, number: u64,
     assert_eq!(store.profile(&account).await.expect("reads"), profile);
     for hold in holds.iter().take(5) {
         let lot = hold.slices[0].lot;
+        let known = fake.lot(lot).await.expect("reads");
+        assert_eq!(store.lot(lot).await.expect("reads"), known);
         let changes = fake.lot_changes(lot, all).await.expect("reads");
         assert!(!changes.is_empty());
         assert_eq!(store.lot_changes(lot, all).await.expect("reads"), changes);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use inspay_ledger::{ChainProgress, Outcome, Refusal};
 use inspay_primitives::{
     Address, AssetId, ChainId, Credits, LotId, OrderId, OrderTerms, Timestamp, Transfer, U256,
 };
@@ -14,7 +15,7 @@ use crate::{
             CHAIN, Follower, account, applied, block, block_time, inspi, new_order, ordered,
             ordered_as, paid, quote, reference, seen_again, terms, treasury, usdt,
         },
-        teller::{close, reverse, settle_alone, settle_for, write_fresh},
+        teller::{close, close_in, reverse, settle_alone, settle_for, write, write_fresh},
     },
 };
 
@@ -323,6 +324,55 @@ pub async fn orders_are_closed_after_their_last_moment(store: &Arc<dyn Store>) {
     assert_eq!(due(ChainId(1), after, 10).await, BTreeSet::from([elsewhere.id]));
     write_fresh(store, vec![close(&open, after), close(&part, after)], now()).await;
     assert_eq!(due(CHAIN, Timestamp::FAR, 10).await, BTreeSet::from([later.id]));
+}
+
+/// An order is closed only if its branch is still followed, and nothing that may be in time for it waits, when the books
+/// are written.
+pub async fn no_order_is_closed_by_what_no_longer_holds(store: &Arc<dyn Store>) {
+    let mut orders = Vec::new();
+    for number in 1..=3 {
+        let short = OrderTerms { deadline: block_time(10), ..terms(number) };
+        orders.push(ordered_as(store, short).await);
+    }
+    let (order, after) = (&orders[0], block_time(20));
+    assert_eq!(order.in_time_until(), block_time(15));
+    let refused = async |closing, why| {
+        let written = write(store, vec![closing], now()).await;
+        assert_eq!(written.outcomes, [Outcome::Refused(why)]);
+        written.loaded.chains[&CHAIN]
+    };
+    let progress = |epoch, oldest: Option<u64>| ChainProgress {
+        epoch,
+        oldest_unsettled: oldest.map(block_time),
+    };
+    let nobody = refused(close_in(order, after, 0), Refusal::OtherBranch).await;
+    assert_eq!(nobody, progress(None, None));
+    let mut follower = Follower::new(store);
+    let later = paid(1, usdt(), U256::from(1), block("a", 16), 0);
+    follower.extend(vec![applied(later.block, vec![later]), applied(block("a", 20), vec![])]).await;
+    let written = write_fresh(store, vec![close_in(order, after, 0)], now()).await;
+    // What came after the last moment may wait.
+    assert_eq!(written.loaded.chains[&CHAIN], progress(Some(0), Some(16)));
+
+    let order = &orders[1];
+    let in_time = paid(2, usdt(), U256::from(2), block("b", 15), 0);
+    let left = [block("a", 16), block("a", 20)];
+    let came = vec![applied(in_time.block, vec![in_time]), applied(block("b", 20), vec![])];
+    follower.swap(&left, came).await;
+    let seen = refused(close_in(order, after, 0), Refusal::OtherBranch).await;
+    assert_eq!(seen, progress(Some(1), Some(15)));
+    refused(close_in(order, after, 1), Refusal::OlderUnsettled).await;
+    refused(close(order, after), Refusal::OlderUnsettled).await;
+    write_fresh(store, vec![settle_alone(&in_time, 0)], now()).await;
+    write_fresh(store, vec![close_in(order, after, 1)], now()).await;
+
+    // So long as it was not taken back, it may come to stand earlier.
+    let order = &orders[2];
+    follower.swap(&[block("b", 15), block("b", 20)], vec![applied(block("c", 20), vec![])]).await;
+    let seen = refused(close_in(order, after, 2), Refusal::OlderUnsettled).await;
+    assert_eq!(seen, progress(Some(2), Some(15)));
+    write_fresh(store, vec![reverse(&in_time, 0)], now()).await;
+    write_fresh(store, vec![close_in(order, after, 2)], now()).await;
 }
 
 /// Lots lapse at their moment, the soonest first, and only while something is left of them.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    BatchRows, Hold, LedgerState, Purpose, Resolution, Touches, TransferRecord, Usage, UsageSums,
+    BatchRows, ChainProgress, Hold, LedgerState, Purpose, Resolution, Touches, TransferRecord,
+    Usage, UsageSums,
 };
 use inspay_primitives::{
     AccountId, B256, ChainId, Credits, HoldId, LotId, Order, OrderId, OrderProgress, OrderState,
@@ -117,15 +118,7 @@ impl BooksStore for FakeStore {
     }
 
     async fn oldest_unsettled_time(&self, chain: ChainId) -> Result<Option<Timestamp>, StoreError> {
-        self.read("read the oldest unsettled time", |state| {
-            let to_settle = of_chain(&state.to_settle, chain, u64::MAX)
-                .filter_map(|id| state.transfers.get(&id))
-                .find(|row| !state.is_halted(row.transfer.key.asset()));
-            let to_reverse = of_chain(&state.to_reverse, chain, u64::MAX)
-                .find_map(|id| state.transfers.get(&id));
-            let oldest = to_settle.into_iter().chain(to_reverse);
-            Ok(oldest.map(|row| row.transfer.block.time).min())
-        })
+        self.read("read the oldest unsettled time", |state| Ok(state.oldest_unsettled(chain)))
     }
 
     async fn free_slots(
@@ -177,6 +170,21 @@ fn every_lot() -> (LotId, LotId) {
 }
 
 impl State {
+    fn oldest_unsettled(&self, chain: ChainId) -> Option<Timestamp> {
+        let to_settle = of_chain(&self.to_settle, chain, u64::MAX)
+            .filter_map(|id| self.transfers.get(&id))
+            .find(|row| !self.is_halted(row.transfer.key.asset()));
+        let to_reverse =
+            of_chain(&self.to_reverse, chain, u64::MAX).find_map(|id| self.transfers.get(&id));
+        let oldest = to_settle.into_iter().chain(to_reverse);
+        oldest.map(|row| row.transfer.block.time).min()
+    }
+
+    fn progress(&self, chain: ChainId) -> ChainProgress {
+        let epoch = self.cursors.get(&chain).map(|cursor| cursor.epoch);
+        ChainProgress { epoch, oldest_unsettled: self.oldest_unsettled(chain) }
+    }
+
     fn is_slot_over(
         &self,
         order: &Order,
@@ -248,6 +256,11 @@ impl State {
             if let Some(lot) = self.lots.get(&id) {
                 loaded.lots.insert(id, lot.clone());
             }
+        }
+        for id in &touches.closes {
+            let Some(order) = loaded.orders.get(id) else { continue };
+            let chain = order.terms.asset.chain_id;
+            loaded.chains.entry(chain).or_insert_with(|| self.progress(chain));
         }
         let assets = loaded.assets_touched().into_iter();
         loaded.halted = assets.filter(|asset| self.is_halted(*asset)).collect();

@@ -1,7 +1,7 @@
 //! Reads of credits in use in the fake store.
 
 use async_trait::async_trait;
-use inspay_ledger::{Hold, Limit, Profile, Usage, UsageDay, UsageSums, WindowUse};
+use inspay_ledger::{Hold, Limit, Lot, Profile, Usage, UsageDay, UsageSums, WindowUse};
 use inspay_primitives::{AccountId, Day, HoldId, LotId, Timestamp, UsageId};
 
 use super::{FakeStore, first};
@@ -9,6 +9,10 @@ use crate::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
 
 #[async_trait]
 impl CreditStore for FakeStore {
+    async fn lot(&self, id: LotId) -> Result<Option<Lot>, StoreError> {
+        self.read("read a lot", |state| Ok(state.lots.get(&id).cloned()))
+    }
+
     async fn hold(&self, id: HoldId) -> Result<Option<Hold>, StoreError> {
         self.read("read a hold", |state| Ok(state.holds.get(&id).cloned()))
     }
