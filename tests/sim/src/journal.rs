@@ -76,6 +76,7 @@ events! {
     WrongBlock = "endpoint answers with another block",
     MissingReply = "endpoint leaves a reply of a batch out",
     AlteredAmount = "endpoint lies about an amount",
+    AlteredBalance = "endpoint lies about a balance",
     ForgedLog = "endpoint forges a log",
     AlteredHeader = "endpoint lies in a header",
     AlteredCalldata = "endpoint lies in calldata",

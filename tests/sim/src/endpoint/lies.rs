@@ -32,6 +32,11 @@ pub(crate) fn twist(
             };
             Some((Told::Result(Value::Array(list).to_string()), event))
         }
+        "eth_call" if is_liar => {
+            let held: String = serde_json::from_str(text).ok()?;
+            let lied = altered(&held)?;
+            Some((Told::Result(Value::from(lied).to_string()), Event::AlteredBalance))
+        }
         "eth_getBlockByHash" | "eth_getBlockByNumber" if is_liar => {
             let mut block: Value = serde_json::from_str(text).ok()?;
             let event = lie_about(dice, &mut block)?;
@@ -94,11 +99,15 @@ fn lie_in(dice: &mut Dice, list: &mut [Value], is_range: bool) -> Option<Event> 
         logs_of(list, is_range)?.push(forged);
         return Some(Event::ForgedLog);
     }
-    let word = log["data"].as_str()?;
-    let other = if word.ends_with('0') { "9" } else { "0" };
-    let lied = format!("{}{other}", word.get(..word.len().checked_sub(1)?)?);
+    let lied = altered(log["data"].as_str()?)?;
     log["data"] = lied.into();
     Some(Event::AlteredAmount)
+}
+
+/// A number with another last digit.
+fn altered(word: &str) -> Option<String> {
+    let other = if word.ends_with('0') { "9" } else { "0" };
+    Some(format!("{}{other}", word.get(..word.len().checked_sub(1)?)?))
 }
 
 fn lie_about(dice: &mut Dice, block: &mut Value) -> Option<Event> {

@@ -108,10 +108,14 @@ impl SimStore {
         let oldest = self.inner.oldest_unsettled_time(chain).await?;
         let written: Arc<StdMutex<Option<BatchRows>>> = Arc::default();
         let seen = Arc::clone(&written);
-        let looks_away = self.plant == Some(Plant::OldBranchCloses);
+        let plant = self.plant;
         let watched: Decide = Arc::new(move |state| {
-            if looks_away {
+            // The books look once more before they close an order: the bug is that nobody does.
+            if plant == Some(Plant::OldBranchCloses) {
                 state.chains.clear();
+            }
+            if plant == Some(Plant::ClosedTooEarly) {
+                state.chains.values_mut().for_each(|chain| chain.oldest_unsettled = None);
             }
             let rows = decide(state);
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(rows.clone());
