@@ -12,5 +12,6 @@ mod refuse;
 mod rescan;
 mod restart;
 mod stories;
+mod tamper;
 mod topology;
 mod twap;

@@ -6,4 +6,4 @@ mod reconcile;
 mod verify;
 
 pub use reconcile::{ReconcileError, Reconciliation, TreasuryAsset, reconcile, signed_difference};
-pub use verify::{BrokenRow, Verification, verify_ledger};
+pub use verify::{BrokenRow, Checkpoint, Verification, verify_ledger};

@@ -1,57 +1,70 @@
-//! Recomputes the whole journal: numbers without gaps, hashes, balanced entries, balances.
+//! Recomputes the whole journal: numbers without gaps, hashes, balanced entries; and checks what it adds up to by the laws.
 //!
-//! Streams in pages: memory grows with the number of accounts, not of entries.
+//! Streams in pages: memory does not grow with the journal or with the accounts, since sums are the database's to make.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use inspay_ledger::{BookAccount, Entry, GENESIS_HASH, Side, Unit};
-use inspay_ports::{Store, StoreError};
-use inspay_primitives::{B256, U256};
+use inspay_ledger::{Entry, GENESIS_HASH};
+use inspay_ports::{LawViolation, Store, StoreError, StoreErrorKind};
+use inspay_primitives::{B256, Timestamp};
+use serde::{Deserialize, Serialize};
 
 const PAGE_ENTRIES: u32 = 2_000;
 
-/// The first row that is not as it must be.
+/// The first entry that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokenRow {
-    /// The entry, where it is one.
-    pub entry_seq: Option<i64>,
+    /// The entry.
+    pub entry_seq: i64,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// Where the journal stood when a person signed it off. Kept outside the database, it shows whether what lies before it was
+/// written anew since, hashes and all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// The newest entry.
+    pub entry_seq: i64,
+    /// Its hash.
+    pub entry_hash: B256,
+    /// Who signed it off.
+    pub signed_off_by: String,
+    /// When.
+    pub signed_off_at: Timestamp,
 }
 
 /// What verifying found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// Entries read.
+    /// Entries that are as they must be, one after another from the first.
     pub entries: u64,
-    /// Postings read.
+    /// Their postings.
     pub postings: u64,
-    /// Hash of the newest entry.
+    /// Hash of the newest of them.
     pub head_hash: B256,
-    /// The first row that is broken, if any.
+    /// The first entry that is broken, if any.
     pub broken: Option<BrokenRow>,
+    /// Laws that are broken: balances, lots, holds and spends that are not what the entries make them.
+    pub broken_laws: Vec<LawViolation>,
 }
 
-#[derive(Default)]
-struct Sums(HashMap<(BookAccount, Unit), (U256, U256)>);
-
-impl Sums {
-    /// Adds an entry's postings; `false` if a sum passes 2^256 − 1.
-    fn add(&mut self, entry: &Entry) -> bool {
-        entry.postings.iter().all(|posting| {
-            let key = (posting.account.clone(), posting.unit);
-            let (debits, credits) = self.0.entry(key).or_default();
-            let sum = match posting.side {
-                Side::Debit => debits,
-                Side::Credit => credits,
-            };
-            sum.checked_add(posting.quantity).map(|total| *sum = total).is_some()
-        })
+impl Verification {
+    /// Whether everything is as it must be.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.broken.is_none() && self.broken_laws.is_empty()
     }
 }
 
 /// Why an entry does not follow the one before it.
-fn flaw(entry: &Entry, seq: i64, previous: B256) -> Option<String> {
+fn flaw(
+    entry: &Entry,
+    seq: i64,
+    previous: B256,
+    checkpoint: Option<&Checkpoint>,
+) -> Option<String> {
     if entry.seq != seq {
         return Some(format!("entry {seq} is missing: {} follows", entry.seq));
     }
@@ -68,60 +81,84 @@ fn flaw(entry: &Entry, seq: i64, previous: B256) -> Option<String> {
     if entry.postings.is_empty() {
         return Some("it has no postings".to_owned());
     }
+    let signed_off = checkpoint.filter(|it| it.entry_seq == seq && it.entry_hash != entry.hash);
+    if let Some(checkpoint) = signed_off {
+        return Some(format!(
+            "its hash is {}, {} signed off {}",
+            entry.hash, checkpoint.signed_off_by, checkpoint.entry_hash
+        ));
+    }
     entry.unbalanced_unit().map(|unit| format!("its debits and credits in {unit} differ"))
 }
 
-/// Reads the whole journal and compares; `progress` is told how many entries have been read.
-pub async fn verify_ledger(
-    store: &Arc<dyn Store>,
-    mut progress: impl FnMut(u64) + Send,
-) -> Result<Verification, StoreError> {
-    let mut found = Verification { entries: 0, postings: 0, head_hash: GENESIS_HASH, broken: None };
-    let mut sums = Sums::default();
-    let mut after: i64 = 0;
-    loop {
-        let page = store.entries(after, PAGE_ENTRIES).await?;
-        if page.is_empty() {
-            break;
-        }
-        for entry in &page {
-            let why = flaw(entry, after.saturating_add(1), found.head_hash).or_else(|| {
-                (!sums.add(entry)).then(|| "a sum of its account is out of range".to_owned())
-            });
-            if why.is_some() {
-                found.broken = why.map(|why| BrokenRow { entry_seq: Some(entry.seq), why });
-                return Ok(found);
-            }
-            after = entry.seq;
-            found.head_hash = entry.hash;
-            found.entries = found.entries.saturating_add(1);
-            let postings = u64::try_from(entry.postings.len()).unwrap_or(u64::MAX);
-            found.postings = found.postings.saturating_add(postings);
-        }
-        progress(found.entries);
-    }
-    found.broken = broken_balance(store, sums).await?;
-    Ok(found)
+/// The journal as far as it was read and found to be right.
+struct Walk<'a> {
+    found: Verification,
+    after: i64,
+    checkpoint: Option<&'a Checkpoint>,
 }
 
-async fn broken_balance(
-    store: &Arc<dyn Store>,
-    mut sums: Sums,
-) -> Result<Option<BrokenRow>, StoreError> {
-    for balance in store.balances(true).await? {
-        let (debits, credits) =
-            sums.0.remove(&(balance.account.clone(), balance.unit)).unwrap_or_default();
-        if (debits, credits) != (balance.debits, balance.credits) {
-            let why = format!(
-                "the balance of {} in {} says {} debits and {} credits, its postings add up to {debits} and {credits}",
-                balance.account, balance.unit, balance.debits, balance.credits
-            );
-            return Ok(Some(BrokenRow { entry_seq: None, why }));
+impl Walk<'_> {
+    /// Goes over entries; `false` at the first that is broken.
+    fn over(&mut self, page: &[Entry]) -> bool {
+        for entry in page {
+            let seq = self.after.saturating_add(1);
+            if let Some(why) = flaw(entry, seq, self.found.head_hash, self.checkpoint) {
+                self.found.broken = Some(BrokenRow { entry_seq: seq, why });
+                return false;
+            }
+            self.after = entry.seq;
+            self.found.head_hash = entry.hash;
+            self.found.entries = self.found.entries.saturating_add(1);
+            let postings = u64::try_from(entry.postings.len()).unwrap_or(u64::MAX);
+            self.found.postings = self.found.postings.saturating_add(postings);
         }
+        true
     }
-    let missing = sums.0.keys().next().map(|(account, unit)| BrokenRow {
-        entry_seq: None,
-        why: format!("{account} in {unit} has postings and no balance"),
-    });
-    Ok(missing)
+}
+
+/// Reads the whole journal and compares, with a checkpoint too if one is given; `progress` is told how many entries have
+/// been read.
+pub async fn verify_ledger(
+    store: &Arc<dyn Store>,
+    checkpoint: Option<&Checkpoint>,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Verification, StoreError> {
+    let found = Verification {
+        entries: 0,
+        postings: 0,
+        head_hash: GENESIS_HASH,
+        broken: None,
+        broken_laws: Vec::new(),
+    };
+    let mut walk = Walk { found, after: 0, checkpoint };
+    let mut page_entries = PAGE_ENTRIES;
+    loop {
+        match store.entries(walk.after, page_entries).await {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => {
+                if !walk.over(&page) {
+                    return Ok(walk.found);
+                }
+            }
+            // A row that cannot be read spoils its page: the entry that it belongs to is found one by one.
+            Err(error) if matches!(error.kind, StoreErrorKind::Corrupt(_)) && page_entries > 1 => {
+                page_entries = 1;
+            }
+            Err(error) if matches!(error.kind, StoreErrorKind::Corrupt(_)) => {
+                let entry_seq = walk.after.saturating_add(1);
+                walk.found.broken = Some(BrokenRow { entry_seq, why: error.kind.to_string() });
+                return Ok(walk.found);
+            }
+            Err(error) => return Err(error),
+        }
+        progress(walk.found.entries);
+    }
+    if let Some(checkpoint) = checkpoint.filter(|it| it.entry_seq > walk.after) {
+        let why = format!("{} signed it off, and it is not there", checkpoint.signed_off_by);
+        walk.found.broken = Some(BrokenRow { entry_seq: walk.after.saturating_add(1), why });
+        return Ok(walk.found);
+    }
+    walk.found.broken_laws = store.broken_laws().await?;
+    Ok(walk.found)
 }

@@ -152,7 +152,7 @@ const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_i
 const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
      previous_hash, hash, version, facts FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
 
-const POSTINGS: &str = "SELECT p.entry_seq, p.account_number, b.account, b.unit, p.side, \
+const POSTINGS: &str = "SELECT p.entry_seq, p.line, p.account_number, b.account, b.unit, p.side, \
          p.quantity::text AS quantity \
      FROM posting p CROSS JOIN LATERAL (\
          SELECT account, unit FROM book_account WHERE number = p.account_number OFFSET 0) AS b \
@@ -164,7 +164,7 @@ const LOTS_OF_ENTRIES: &str = concat!(
     " FROM lot l WHERE l.entry_seq BETWEEN $1 AND $2 ORDER BY l.entry_seq, l.lot_index",
 );
 
-const MOVES: &str = "SELECT m.entry_seq, m.lot_entry_seq, m.lot_index, m.from_bucket, m.to_bucket, m.credits \
+const MOVES: &str = "SELECT m.entry_seq, m.line, m.lot_entry_seq, m.lot_index, m.from_bucket, m.to_bucket, m.credits \
      FROM lot_move m WHERE m.entry_seq BETWEEN $1 AND $2 ORDER BY m.entry_seq, m.line";
 
 /// `account;` is the text right after all that begin with `account:`, and so on.
@@ -408,6 +408,7 @@ fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow], moves: &[PgRo
     for row in postings {
         let seq: i64 = Fields(row).get("entry_seq")?;
         let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        in_place(row, entry.postings.len())?;
         entry.postings.push(codec::posting(row)?);
     }
     for row in lots {
@@ -418,7 +419,19 @@ fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow], moves: &[PgRo
     }
     for row in moves {
         let (seq, part) = codec::lot_move(row)?;
-        places.get_mut(&seq).ok_or_else(|| nowhere(seq))?.moves.push(part);
+        let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
+        in_place(row, entry.moves.len())?;
+        entry.moves.push(part);
     }
     Ok(())
+}
+
+/// Refuses a line that is not the next one of its entry: hashes cover lines in their order, not their numbers.
+fn in_place(row: &PgRow, place: usize) -> Read<()> {
+    let line: i16 = Fields(row).get("line")?;
+    if usize::try_from(line) == Ok(place) {
+        Ok(())
+    } else {
+        Err(StoreErrorKind::Corrupt(format!("line {line} stands at place {place} of its entry")))
+    }
 }

@@ -1,10 +1,12 @@
 //! `inspay ledger`: verify the journal, show its balances.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use inspay_ledger::Unit;
-use inspay_primitives::{Credits, format_units};
-use inspay_reports::verify_ledger;
+use inspay_primitives::{Clock as _, Credits, format_units};
+use inspay_reports::{Checkpoint, Verification, verify_ledger};
 use serde_json::json;
 
 use crate::{
@@ -12,14 +14,25 @@ use crate::{
     exit::{Failure, FailureKind, Outcome},
     output::{self, Form},
     settings::Settings,
+    system_clock::SystemClock,
     wiring::{database_failure, open_store},
 };
 
 /// What to do with the ledger.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
-    /// Recompute every hash, every balance and every law, and name the first row that is broken.
-    Verify,
+    /// Recompute every hash, every balance, every lot and every law, and name the first row that is broken.
+    Verify {
+        /// A checkpoint that was signed off before: what lies before it must still be what it was.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Verify, and print where the journal stands as signed off by a person, to be kept outside the database.
+    Checkpoint {
+        /// Who signs it off.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
     /// Show the balances of the chart of accounts.
     Show,
 }
@@ -27,12 +40,26 @@ pub(crate) enum LedgerCommand {
 pub(crate) async fn run(command: LedgerCommand, context: Context) -> Outcome {
     let settings = context.settings()?;
     match command {
-        LedgerCommand::Verify => verify(&settings, &context).await,
+        LedgerCommand::Verify { checkpoint } => {
+            let checkpoint = checkpoint.as_deref().map(read_checkpoint).transpose()?;
+            let found = verify(&settings, checkpoint.as_ref()).await?;
+            tell(&found, &context)
+        }
+        LedgerCommand::Checkpoint { by } => sign_off(&settings, &context, by).await,
         LedgerCommand::Show => show(&settings, &context).await,
     }
 }
 
-async fn verify(settings: &Settings, context: &Context) -> Outcome {
+fn read_checkpoint(path: &Path) -> Outcome<Checkpoint> {
+    let failed = |why: &dyn std::fmt::Display| {
+        let what = format!("cannot read the checkpoint {}", path.display());
+        Failure::plain(FailureKind::Settings, format!("{what}: {why}"))
+    };
+    let text = std::fs::read_to_string(path).map_err(|why| failed(&why))?;
+    serde_json::from_str(&text).map_err(|why| failed(&why))
+}
+
+async fn verify(settings: &Settings, checkpoint: Option<&Checkpoint>) -> Outcome<Verification> {
     let store = open_store(&settings.database).await?;
     let failed = |why| database_failure("cannot verify the ledger", why);
     let bar = if output::is_watched() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
@@ -40,9 +67,13 @@ async fn verify(settings: &Settings, context: &Context) -> Outcome {
         ProgressStyle::with_template("{spinner} {pos} entries, {per_sec}")
             .unwrap_or_else(|_| ProgressStyle::default_spinner()),
     );
-    let found = verify_ledger(&store, |entries| bar.set_position(entries)).await.map_err(failed)?;
+    let found = verify_ledger(&store, checkpoint, |entries| bar.set_position(entries)).await;
     bar.finish_and_clear();
-    let laws = store.broken_laws().await.map_err(failed)?;
+    found.map_err(failed)
+}
+
+fn tell(found: &Verification, context: &Context) -> Outcome {
+    let laws = &found.broken_laws;
     match context.form {
         Form::Json => {
             let broken = found.broken.as_ref();
@@ -58,23 +89,35 @@ async fn verify(settings: &Settings, context: &Context) -> Outcome {
                 found.entries, found.postings, found.head_hash
             ))?;
             if let Some(row) = &found.broken {
-                let place =
-                    row.entry_seq.map_or("balances".to_owned(), |seq| format!("entry {seq}"));
-                output::line(&format!("BROKEN at {place}: {}", row.why))?;
+                output::line(&format!("BROKEN at entry {}: {}", row.entry_seq, row.why))?;
             }
-            for law in &laws {
+            for law in laws {
                 output::line(&format!("BROKEN law {}: {}", law.law, law.row))?;
             }
-            if found.broken.is_none() && laws.is_empty() {
-                output::line("every hash, balance and law holds")?;
+            if found.holds() {
+                output::line("every hash, balance, lot and law holds")?;
             }
         }
     }
-    if found.broken.is_none() && laws.is_empty() {
+    if found.holds() {
         Ok(())
     } else {
         Err(Failure::plain(FailureKind::Differs, "the ledger does not verify"))
     }
+}
+
+async fn sign_off(settings: &Settings, context: &Context, by: String) -> Outcome {
+    let found = verify(settings, None).await?;
+    if !found.holds() {
+        return tell(&found, context);
+    }
+    let checkpoint = Checkpoint {
+        entry_seq: i64::try_from(found.entries).unwrap_or(i64::MAX),
+        entry_hash: found.head_hash,
+        signed_off_by: by,
+        signed_off_at: SystemClock.now(),
+    };
+    output::json(&checkpoint)
 }
 
 /// A quantity in its unit's decimals, with the unit's symbol.
