@@ -22,6 +22,7 @@ use crate::{
     pool::Pool,
     range, reads,
     settings::{EvmChainSettings, ReceiptsProof},
+    signature,
     transport::{HttpTransport, Transport},
     wake::Wake,
 };
@@ -230,6 +231,16 @@ impl Chain for EvmChain {
     ) -> Result<U256, ChainError> {
         let asked = balance::balance_of(&self.pool, asset.contract, holder, block);
         asked.await.map_err(self.could_not("read a balance"))
+    }
+
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        let asked = signature::accepts(&self.pool, wallet, digest, signature);
+        asked.await.map_err(self.could_not("ask a wallet for its signature"))
     }
 
     async fn fee_history(&self) -> Result<FeeHistory, ChainError> {

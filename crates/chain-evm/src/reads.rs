@@ -23,6 +23,7 @@ sol! {
     function decimals() external view returns (uint8);
     function symbol() external view returns (string);
     function balanceOf(address holder) external view returns (uint256);
+    function isValidSignature(bytes32 digest, bytes signature) external view returns (bytes4);
 }
 
 /// How many past blocks tell what fees are.
@@ -213,6 +214,27 @@ pub(crate) async fn balance_of(
     told.as_ref().and_then(one_word).ok_or_else(|| {
         ChainErrorKind::Refused(format!("{token} does not answer balanceOf with one number"))
     })
+}
+
+/// What a contract answers by ERC-1271 where it takes the signature for its own: its own selector, filled up with zeros.
+const ACCEPTED: [u8; 4] = isValidSignatureCall::SELECTOR;
+
+/// Whether a contract takes a signature for its own, in the newest block.
+pub(crate) async fn accepts_signature(
+    endpoint: &Endpoint,
+    wallet: Address,
+    digest: B256,
+    signature: &[u8],
+) -> Result<bool, ChainErrorKind> {
+    let question = isValidSignatureCall { digest, signature: signature.to_vec().into() };
+    let call = view(wallet, &question.abi_encode(), &json!("latest"));
+    let told = if_it_answers(endpoint.call::<Bytes>(call).await)?;
+    // An account without code answers with nothing.
+    Ok(told.is_some_and(|told| {
+        told.len() == 32
+            && told.starts_with(&ACCEPTED)
+            && told.iter().skip(4).all(|byte| *byte == 0)
+    }))
 }
 
 #[derive(Debug, Deserialize)]

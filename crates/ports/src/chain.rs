@@ -214,6 +214,15 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
         block: B256,
     ) -> Result<U256, ChainError>;
 
+    /// Whether the contract at `wallet` takes the signature for its own (ERC-1271): every endpoint that is asked, two where
+    /// there are two, says so. Where there is no contract, or it reverts, the answer is no.
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError>;
+
     /// Fees of recent blocks.
     async fn fee_history(&self) -> Result<FeeHistory, ChainError>;
 

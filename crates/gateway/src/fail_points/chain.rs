@@ -60,6 +60,7 @@ questions! {
     references(transfers: &[Transfer]) -> Vec<Option<Reference>>;
     token_facts(token: Address) -> TokenFacts;
     balance_of(asset: AssetId, holder: Address, block: B256) -> U256;
+    accepts_signature(wallet: Address, digest: B256, signature: &[u8]) -> bool;
     fee_history() -> FeeHistory;
     estimate_gas(probe: &TransferProbe) -> u64;
 }

@@ -137,6 +137,16 @@ impl Chain for SimPort {
         self.chaos.chain("balance", self.evm.balance_of(asset, holder, block)).await
     }
 
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        let asked = self.evm.accepts_signature(wallet, digest, signature);
+        self.chaos.chain("signature", asked).await
+    }
+
     async fn fee_history(&self) -> Result<FeeHistory, ChainError> {
         self.evm.fee_history().await
     }

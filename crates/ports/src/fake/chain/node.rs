@@ -341,6 +341,22 @@ impl Chain for FakeChain {
         )
     }
 
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        self.ask(
+            "ask a wallet for its signature",
+            |calls| &mut calls.accepts_signature,
+            |inner| {
+                let known = inner.faults.accepted_signatures.get(&wallet);
+                Ok(known.is_some_and(|(at, accepted)| *at == digest && accepted == signature))
+            },
+        )
+    }
+
     async fn fee_history(&self) -> Result<FeeHistory, ChainError> {
         self.ask("read fees", |calls| &mut calls.fee_history, |inner| Ok(inner.fees.clone()))
     }
