@@ -61,9 +61,10 @@ const REJUDGE_PAID_BY: &str = concat!(
     not_attributed!(),
 );
 
+/// The plus keeps the chain from being taken for the place to start from.
 const REJUDGE_CLAIMED: &str = concat!(
     "INSERT INTO rejudgement (transfer_id, chain_id) SELECT t.id, t.chain_id FROM transfer t \
-     WHERE t.id BETWEEN ?1 AND ?2 AND t.tx_hash = ?3 AND t.chain_id = ?4 AND ",
+     WHERE t.id BETWEEN ?1 AND ?2 AND t.tx_hash = ?3 AND +t.chain_id = ?4 AND ",
     not_attributed!(),
 );
 
@@ -84,8 +85,7 @@ const TO_REJUDGE: &str = concat!(
     " WHERE r.chain_id = ?1 AND t.id = r.transfer_id AND t.settled = 1 AND t.needs_work = 0 LIMIT ?2",
 );
 
-const REJUDGED: &str =
-    "DELETE FROM rejudgement WHERE transfer_id IN (SELECT unhex(value) FROM json_each(?1))";
+const REJUDGED: &str = "DELETE FROM rejudgement WHERE transfer_id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)";
 
 #[async_trait]
 impl WalletStore for SqliteStore {
