@@ -121,10 +121,9 @@ pub enum Attribution<'a> {
     Ignored(IgnoreReason),
 }
 
-/// Weighs the evidence, strongest first: reference, exact amount, what the payer's account claims it to be for, any open
-/// order of that account; a claim without a proven payer counts with the exact amount alone.
+/// Weighs the evidence, strongest first: reference, exact amount, a claim, a proven payer.
 ///
-/// A claim comes before the account's other orders, since it says which of them is meant.
+/// A claim counts with a proven payer, or with the exact amount alone. It comes before the account's other orders, since it says which of them is meant.
 ///
 /// `clock_skew_seconds` is how far a block's time may lie before an order's making, which is told by
 /// another clock, and still count as after it.
