@@ -10,7 +10,7 @@ use std::sync::{
 use async_trait::async_trait;
 use inspay_ports::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer,
-    TokenFacts, TransferProbe, WatchFilter,
+    TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
@@ -134,9 +134,9 @@ impl Chain for EvmChain {
         self.pool.head(&self.settings).await.map_err(self.could_not("read the head"))
     }
 
-    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError> {
         let asked = self.pool.tags(&self.settings).await;
-        asked.map_err(self.could_not("read the safe and finalized heights"))
+        asked.map_err(self.could_not("read the safe and finalized blocks"))
     }
 
     async fn header_at(&self, number: u64) -> Result<Header, ChainError> {

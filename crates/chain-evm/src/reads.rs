@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, str};
 
 use alloy::{primitives::Bytes, sol, sol_types::SolCall};
-use inspay_ports::{ChainErrorKind, FeeHistory, Header, TokenFacts, TransferProbe};
+use inspay_ports::{ChainErrorKind, FeeHistory, Header, TaggedBlocks, TokenFacts, TransferProbe};
 use inspay_primitives::{Address, B256, ChainId, Direction, Reference, Transfer, U256};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -54,25 +54,16 @@ pub(crate) async fn head(endpoint: &Endpoint, check: HashCheck) -> Result<Header
     Ok(header)
 }
 
-/// What a node says of its tags.
-#[derive(Clone, Debug)]
-pub(crate) struct Tags {
-    /// Height of the `safe` block; zero where the chain has no such tag.
-    pub safe_number: u64,
-    /// The `finalized` block; `None` where the chain has no such tag.
-    pub finalized: Option<Header>,
-}
-
 pub(crate) async fn tags(
     endpoint: &Endpoint,
     settings: &EvmChainSettings,
-) -> Result<Tags, ChainErrorKind> {
+) -> Result<TaggedBlocks, ChainErrorKind> {
     let calls = [by_number("safe"), by_number("finalized")];
     let answers = endpoint.batch::<Box<RawValue>>(&calls).await?;
     let mut tagged = Vec::with_capacity(calls.len());
     for answer in answers {
         tagged.push(match answer {
-            Ok(Some(json)) => Some(read_header(json.get(), settings.header_hash)?.header),
+            Ok(Some(json)) => Some(read_header(json.get(), settings.header_hash)?.header.block),
             // Refused: the node does not know the word. Not yet: it has not got that far.
             Ok(None) | Err(ChainErrorKind::Refused(_) | ChainErrorKind::NotYet(_)) => None,
             Err(kind) => return Err(kind),
@@ -80,7 +71,7 @@ pub(crate) async fn tags(
     }
     let finalized = tagged.pop().flatten();
     let safe = tagged.pop().flatten();
-    Ok(Tags { safe_number: safe.map_or(0, |header| header.block.number), finalized })
+    Ok(TaggedBlocks { safe, finalized })
 }
 
 pub(crate) async fn header_by_hash(

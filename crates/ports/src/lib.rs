@@ -24,7 +24,7 @@ pub mod fake;
 pub use cases::{CaseFilter, CaseRecord, CaseStore};
 pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
+    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 pub use credits::{CreditStore, CreditsDue, LotChange, UsageFilter};
 pub use halts::{AssetHalt, HaltStore, HaltsCommit};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{FakeChain, Inner, NodeCalls, block::Block};
 use crate::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
+    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 
 impl FakeChain {
@@ -175,13 +175,17 @@ impl Chain for FakeChain {
         )
     }
 
-    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError> {
         self.ask(
             "read the tags",
             |calls| &mut calls.tags,
             |inner| {
-                let behind = |lag| inner.seen_height().saturating_sub(lag);
-                Ok((behind(inner.safe_lag), behind(inner.finalized_lag)))
+                let behind = |lag| {
+                    let number = inner.seen_height().saturating_sub(lag);
+                    inner.seen_at(number).map(|block| Some(block.header.block))
+                };
+                let (safe, finalized) = (behind(inner.safe_lag)?, behind(inner.finalized_lag)?);
+                Ok(TaggedBlocks { safe, finalized })
             },
         )
     }
