@@ -229,6 +229,7 @@ pub(crate) fn problem_of(refusal: Refusal) -> Problem {
         | Refusal::OlderUnsettled
         | Refusal::StaleGeneration
         | Refusal::StillCanonical
+        | Refusal::NotInSuspense
         | Refusal::DoesNotFit
         | Refusal::NotDue
         | Refusal::NothingToExpire

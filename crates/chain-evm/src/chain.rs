@@ -10,7 +10,7 @@ use std::sync::{
 use async_trait::async_trait;
 use inspay_ports::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer,
-    TokenFacts, TransferProbe, WatchFilter,
+    TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
@@ -22,6 +22,7 @@ use crate::{
     pool::Pool,
     range, reads,
     settings::{EvmChainSettings, ReceiptsProof},
+    signature,
     transport::{HttpTransport, Transport},
     wake::Wake,
 };
@@ -133,9 +134,9 @@ impl Chain for EvmChain {
         self.pool.head(&self.settings).await.map_err(self.could_not("read the head"))
     }
 
-    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError> {
         let asked = self.pool.tags(&self.settings).await;
-        asked.map_err(self.could_not("read the safe and finalized heights"))
+        asked.map_err(self.could_not("read the safe and finalized blocks"))
     }
 
     async fn header_at(&self, number: u64) -> Result<Header, ChainError> {
@@ -230,6 +231,16 @@ impl Chain for EvmChain {
     ) -> Result<U256, ChainError> {
         let asked = balance::balance_of(&self.pool, asset.contract, holder, block);
         asked.await.map_err(self.could_not("read a balance"))
+    }
+
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        let asked = signature::accepts(&self.pool, wallet, digest, signature);
+        asked.await.map_err(self.could_not("ask a wallet for its signature"))
     }
 
     async fn fee_history(&self) -> Result<FeeHistory, ChainError> {

@@ -6,16 +6,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use inspay_ports::{ChainErrorKind, Header, ProvenBlock, WatchFilter};
-use inspay_primitives::{B256, Transfer};
+use inspay_ports::{ChainErrorKind, ProvenBlock, TaggedBlocks, WatchFilter};
+use inspay_primitives::{B256, BlockRef, Transfer};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    endpoint::Endpoint,
-    health::Standing,
-    pool::Pool,
-    range::Question,
-    reads::{self, Tags},
+    endpoint::Endpoint, health::Standing, pool::Pool, range::Question, reads,
     settings::EvmChainSettings,
 };
 
@@ -52,7 +48,7 @@ fn vote(told: &[(usize, B256)]) -> Vote {
 }
 
 impl Pool {
-    /// Heights of `safe` and `finalized`; now and then all endpoints are asked whether they have the same
+    /// The `safe` and the `finalized` block; now and then all endpoints are asked whether they have the same
     /// finalized block.
     ///
     /// # Errors
@@ -62,24 +58,25 @@ impl Pool {
     pub(crate) async fn tags(
         &self,
         settings: &EvmChainSettings,
-    ) -> Result<(u64, u64), ChainErrorKind> {
+    ) -> Result<TaggedBlocks, ChainErrorKind> {
         let asked = self
             .ask(async |endpoint| Ok((endpoint.index(), reads::tags(&endpoint, settings).await?)));
-        let (source, Tags { safe_number, finalized }) = asked.await?;
-        let Some(finalized) = finalized else { return Ok((safe_number, 0)) };
-        if self.compares_finalized(Instant::now()) {
-            self.compare_finalized(settings, source, &finalized).await?;
+        let (source, tagged) = asked.await?;
+        if let Some(finalized) = tagged.finalized
+            && self.compares_finalized(Instant::now())
+        {
+            self.compare_finalized(settings, source, finalized).await?;
         }
-        Ok((safe_number, finalized.block.number))
+        Ok(tagged)
     }
 
     async fn compare_finalized(
         &self,
         settings: &EvmChainSettings,
         source: usize,
-        finalized: &Header,
+        finalized: BlockRef,
     ) -> Result<(), ChainErrorKind> {
-        let number = finalized.block.number;
+        let number = finalized.number;
         let others = self.witnesses().into_iter().filter(|other| other.index() != source);
         let asked = others.map(|other| async move {
             other.confirm_chain().await.ok()?;
@@ -88,7 +85,7 @@ impl Pool {
             let told = timeout(WORD_MAX, headers).await.ok()?.ok()?.pop()?;
             Some((other.index(), told.block.hash))
         });
-        let mut told = vec![(source, finalized.block.hash)];
+        let mut told = vec![(source, finalized.hash)];
         told.extend(join_all(asked).await.into_iter().flatten());
         let text = |place: usize| {
             let hash = told.iter().find(|(other, _)| *other == place).map(|(_, hash)| *hash);

@@ -28,6 +28,7 @@ mod reference;
 mod retry;
 mod rpc;
 mod settings;
+mod signature;
 mod sources;
 mod transfers;
 mod transport;

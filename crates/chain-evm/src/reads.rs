@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, str};
 
 use alloy::{primitives::Bytes, sol, sol_types::SolCall};
-use inspay_ports::{ChainErrorKind, FeeHistory, Header, TokenFacts, TransferProbe};
+use inspay_ports::{ChainErrorKind, FeeHistory, Header, TaggedBlocks, TokenFacts, TransferProbe};
 use inspay_primitives::{Address, B256, ChainId, Direction, Reference, Transfer, U256};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -23,6 +23,7 @@ sol! {
     function decimals() external view returns (uint8);
     function symbol() external view returns (string);
     function balanceOf(address holder) external view returns (uint256);
+    function isValidSignature(bytes32 digest, bytes signature) external view returns (bytes4);
 }
 
 /// How many past blocks tell what fees are.
@@ -53,25 +54,16 @@ pub(crate) async fn head(endpoint: &Endpoint, check: HashCheck) -> Result<Header
     Ok(header)
 }
 
-/// What a node says of its tags.
-#[derive(Clone, Debug)]
-pub(crate) struct Tags {
-    /// Height of the `safe` block; zero where the chain has no such tag.
-    pub safe_number: u64,
-    /// The `finalized` block; `None` where the chain has no such tag.
-    pub finalized: Option<Header>,
-}
-
 pub(crate) async fn tags(
     endpoint: &Endpoint,
     settings: &EvmChainSettings,
-) -> Result<Tags, ChainErrorKind> {
+) -> Result<TaggedBlocks, ChainErrorKind> {
     let calls = [by_number("safe"), by_number("finalized")];
     let answers = endpoint.batch::<Box<RawValue>>(&calls).await?;
     let mut tagged = Vec::with_capacity(calls.len());
     for answer in answers {
         tagged.push(match answer {
-            Ok(Some(json)) => Some(read_header(json.get(), settings.header_hash)?.header),
+            Ok(Some(json)) => Some(read_header(json.get(), settings.header_hash)?.header.block),
             // Refused: the node does not know the word. Not yet: it has not got that far.
             Ok(None) | Err(ChainErrorKind::Refused(_) | ChainErrorKind::NotYet(_)) => None,
             Err(kind) => return Err(kind),
@@ -79,7 +71,7 @@ pub(crate) async fn tags(
     }
     let finalized = tagged.pop().flatten();
     let safe = tagged.pop().flatten();
-    Ok(Tags { safe_number: safe.map_or(0, |header| header.block.number), finalized })
+    Ok(TaggedBlocks { safe, finalized })
 }
 
 pub(crate) async fn header_by_hash(
@@ -213,6 +205,27 @@ pub(crate) async fn balance_of(
     told.as_ref().and_then(one_word).ok_or_else(|| {
         ChainErrorKind::Refused(format!("{token} does not answer balanceOf with one number"))
     })
+}
+
+/// What a contract answers by ERC-1271 where it takes the signature for its own: its own selector, filled up with zeros.
+const ACCEPTED: [u8; 4] = isValidSignatureCall::SELECTOR;
+
+/// Whether a contract takes a signature for its own, in the newest block.
+pub(crate) async fn accepts_signature(
+    endpoint: &Endpoint,
+    wallet: Address,
+    digest: B256,
+    signature: &[u8],
+) -> Result<bool, ChainErrorKind> {
+    let question = isValidSignatureCall { digest, signature: signature.to_vec().into() };
+    let call = view(wallet, &question.abi_encode(), &json!("latest"));
+    let told = if_it_answers(endpoint.call::<Bytes>(call).await)?;
+    // An account without code answers with nothing.
+    Ok(told.is_some_and(|told| {
+        told.len() == 32
+            && told.starts_with(&ACCEPTED)
+            && told.iter().skip(4).all(|byte| *byte == 0)
+    }))
 }
 
 #[derive(Debug, Deserialize)]

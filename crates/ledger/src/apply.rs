@@ -7,7 +7,7 @@ use inspay_primitives::{AccountId, HoldId, Timestamp};
 
 use crate::{
     Act, BatchRows, BookAccount, LedgerState, LimitBasis, Operation, Outcome, Refusal,
-    SettlementRules, Touches,
+    SettlementKind, SettlementRules, Touches,
     draft::Draft,
     grant, issued_from, limits,
     post::Batch,
@@ -28,7 +28,7 @@ pub fn touches(operations: &[Operation], now: Timestamp) -> Touches {
                     touches.orders.insert(*order);
                 }
             }
-            Act::Reverse { transfer, .. } => {
+            Act::Reverse { transfer, .. } | Act::Reopen { transfer, .. } => {
                 touches.transfers.insert(*transfer);
                 touches.reverses = true;
             }
@@ -195,6 +195,21 @@ fn draft(
             }
             if !record.must_reverse() {
                 return Err(Refusal::StillCanonical);
+            }
+            reverse(batch, record, settled, rules)
+        }
+        Act::Reopen { transfer, generation } => {
+            let record = state.transfers.get(transfer).ok_or(Refusal::NoSuchTransfer)?;
+            let settled = record.settlement.as_ref().ok_or(Refusal::StaleGeneration)?;
+            if record.generation != *generation {
+                return Err(Refusal::StaleGeneration);
+            }
+            if record.must_reverse() || settled.kind != SettlementKind::Suspense {
+                return Err(Refusal::NotInSuspense);
+            }
+            // It could not be settled again before the halt is over.
+            if state.halted.contains(&record.transfer.key.asset()) {
+                return Err(Refusal::AssetHalted);
             }
             reverse(batch, record, settled, rules)
         }

@@ -46,22 +46,31 @@ pub enum Evidence {
     Reference,
     /// The amount is the one reserved for that order.
     ExactAmount,
+    /// It came from a wallet that the order's account has proven.
+    ProvenPayer,
+    /// The order's account claims it, and has proven the wallet or named the exact amount.
+    Claim,
 }
 
 impl Evidence {
+    /// Every kind, strongest first.
+    pub const ALL: [Self; 4] = [Self::Reference, Self::ExactAmount, Self::ProvenPayer, Self::Claim];
+
     /// The evidence as stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reference => "reference",
             Self::ExactAmount => "exact_amount",
+            Self::ProvenPayer => "proven_payer",
+            Self::Claim => "claim",
         }
     }
 
     /// Reads what [`Self::as_str`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Reference, Self::ExactAmount].into_iter().find(|evidence| evidence.as_str() == text)
+        Self::ALL.into_iter().find(|evidence| evidence.as_str() == text)
     }
 }
 
@@ -196,6 +205,14 @@ pub enum Act {
     },
     /// Take back the posting of a transfer that left the chain or changed.
     Reverse {
+        /// The transfer.
+        transfer: TransferId,
+        /// The generation to take back.
+        generation: u32,
+    },
+    /// Take back the suspense of a transfer that still stands where it was settled, since something was shown since
+    /// that may tie it to an order: it is settled anew in the next generation.
+    Reopen {
         /// The transfer.
         transfer: TransferId,
         /// The generation to take back.
@@ -338,6 +355,7 @@ impl From<Act> for Operation {
         let key = match &act {
             Act::Settle { transfer, generation, .. } => format!("settle/{transfer}/{generation}"),
             Act::Reverse { transfer, generation } => format!("reverse/{transfer}/{generation}"),
+            Act::Reopen { transfer, generation } => format!("reopen/{transfer}/{generation}"),
             Act::CloseOrder { order, .. } => format!("close/{order}"),
             Act::ExpireLot { lot } => format!("expire/{lot}"),
             Act::WarnLot { lot } => format!("warn/{lot}"),
@@ -392,6 +410,7 @@ impl Act {
             Self::Hold { account, .. } | Self::Spend { account, .. } => Some(account),
             Self::Settle { .. }
             | Self::Reverse { .. }
+            | Self::Reopen { .. }
             | Self::CloseOrder { .. }
             | Self::ExpireLot { .. }
             | Self::WarnLot { .. }
@@ -419,9 +438,10 @@ impl Act {
                 Decision::Ignore(reason) => format!("ignore/{}", reason.as_str()),
             },
             // What their keys do not say can differ between two honest askers.
-            Self::Reverse { .. } | Self::CloseOrder { .. } | Self::ExpireLot { .. } => {
-                String::new()
-            }
+            Self::Reverse { .. }
+            | Self::Reopen { .. }
+            | Self::CloseOrder { .. }
+            | Self::ExpireLot { .. } => String::new(),
             Self::WarnLot { lot } => format!("warn/{lot}"),
             Self::Grant(terms) => format!(
                 "grant/{}/{}/{}",
@@ -514,6 +534,9 @@ pub enum Refusal {
     /// The transfer is still canonical and unchanged: there is nothing to take back.
     #[error("the transfer is still on the chain as it was settled")]
     StillCanonical,
+    /// What is attributed, ignored or about to be taken back is not opened again.
+    #[error("the transfer does not lie in suspense")]
+    NotInSuspense,
     /// The facts of the order do not fit the decision.
     #[error("the decision does not fit the order")]
     DoesNotFit,

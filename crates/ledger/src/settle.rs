@@ -308,6 +308,10 @@ impl SettleRequest<'_> {
         if was_paid && evidence == Evidence::ExactAmount {
             return self.suspend(SuspenseReason::OrderAlreadyPaid, vec![order.terms.id]);
         }
+        // It was open when this was planned: another of the account's orders may be open still.
+        if was_paid && matches!(evidence, Evidence::ProvenPayer | Evidence::Claim) {
+            return Err(Refusal::DoesNotFit);
+        }
         let before = split(&order.terms, progress.received_base_units, progress.closed, rules)
             .map_err(|_| Refusal::OutOfRange)?;
         let received = progress.received_base_units.checked_add(transfer.base_units);

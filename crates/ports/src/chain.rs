@@ -104,6 +104,24 @@ pub struct Agreement {
     pub contradiction: Option<String>,
 }
 
+/// The blocks that an endpoint tells as `safe` and as `finalized`, by hash: a height alone says nothing of the branch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaggedBlocks {
+    /// `safe`; `None` where the chain has no such tag.
+    pub safe: Option<BlockRef>,
+    /// `finalized`; `None` where the chain has no such tag.
+    pub finalized: Option<BlockRef>,
+}
+
+impl TaggedBlocks {
+    /// Heights of `safe` and `finalized`, zero for one that is absent.
+    #[must_use]
+    pub fn heights(&self) -> (u64, u64) {
+        let height = |block: Option<BlockRef>| block.map_or(0, |block| block.number);
+        (height(self.safe), height(self.finalized))
+    }
+}
+
 /// What a token's contract says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFacts {
@@ -142,8 +160,8 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
     /// The newest header.
     async fn head(&self) -> Result<Header, ChainError>;
 
-    /// Heights of the `safe` and `finalized` blocks. A chain without a tag answers zero for it.
-    async fn tags(&self) -> Result<(u64, u64), ChainError>;
+    /// The `safe` and the `finalized` block, both as one endpoint tells them.
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError>;
 
     /// The canonical header at a height. A height above the head is [`ChainErrorKind::NotYet`].
     async fn header_at(&self, number: u64) -> Result<Header, ChainError>;
@@ -213,6 +231,15 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
         holder: Address,
         block: B256,
     ) -> Result<U256, ChainError>;
+
+    /// Whether the contract at `wallet` takes the signature for its own (ERC-1271): every endpoint that is asked, two where
+    /// there are two, says so. Where there is no contract, or it reverts, the answer is no.
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError>;
 
     /// Fees of recent blocks.
     async fn fee_history(&self) -> Result<FeeHistory, ChainError>;

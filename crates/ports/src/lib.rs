@@ -14,6 +14,7 @@ mod rates;
 mod records;
 mod store;
 mod store_error;
+mod wallets;
 
 #[cfg(feature = "testing")]
 pub mod contract;
@@ -23,7 +24,7 @@ pub mod fake;
 pub use cases::{CaseFilter, CaseRecord, CaseStore};
 pub use chain::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
+    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 pub use credits::{CreditStore, CreditsDue, LotChange, UsageFilter};
 pub use halts::{AssetHalt, HaltStore, HaltsCommit};
@@ -37,3 +38,7 @@ pub use records::{
 };
 pub use store::{BooksStore, Decide, FollowStore, ReadStore, SaleStore, Store};
 pub use store_error::{StoreError, StoreErrorKind};
+pub use wallets::{
+    FoundBy, FoundOrder, Linked, PaymentClaim, WalletChallenge, WalletLinking, WalletProof,
+    WalletRecord, WalletStore,
+};

@@ -140,6 +140,28 @@ pub struct AttributionProbe {
     pub base_units: U256,
     /// What its calldata carried.
     pub reference: Option<Reference>,
+    /// Who paid.
+    pub payer: Address,
+    /// In which chain transaction.
+    pub tx_hash: B256,
+    /// When, in chain time.
+    pub block_time: Timestamp,
+}
+
+impl AttributionProbe {
+    /// What is looked for on behalf of a transfer whose calldata carried that reference.
+    #[must_use]
+    pub const fn of(transfer: &Transfer, reference: Option<Reference>) -> Self {
+        Self {
+            asset: transfer.key.asset(),
+            treasury: transfer.key.treasury,
+            base_units: transfer.base_units,
+            reference,
+            payer: transfer.counterparty,
+            tx_hash: transfer.key.tx_hash,
+            block_time: transfer.block.time,
+        }
+    }
 }
 
 /// Which orders are listed. Newest first.

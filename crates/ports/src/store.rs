@@ -15,9 +15,9 @@ use inspay_quoting::RateSample;
 
 use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CreditStore,
-    CursorRecord, HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore, NewOrder,
-    OrderFilter, Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse, SystemBalance,
-    TransferFilter, TransferTotals, TransferView, WindowBlock,
+    CursorRecord, FoundOrder, HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore,
+    NewOrder, OrderFilter, Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse,
+    SystemBalance, TransferFilter, TransferTotals, TransferView, WalletStore, WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -175,8 +175,13 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
     ) -> Result<Vec<Option<B256>>, StoreError>;
 
     /// All orders that any probe might belong to: by reference (in whatever asset), or by exact amount among the
-    /// held slots of its asset and treasury. Each order once, in no particular order.
-    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError>;
+    /// held slots of its asset and treasury; unpaid ones in its asset and treasury whose last moment is not before its
+    /// time, of the account that has proven its payer; and whatever was claimed for its chain transaction. Each order
+    /// once for each way in which it was found, in no particular order.
+    async fn orders_for(
+        &self,
+        probes: Vec<AttributionProbe>,
+    ) -> Result<Vec<FoundOrder>, StoreError>;
 
     /// Whether any order of that chain was made at or before `time`.
     async fn has_orders_before(&self, chain: ChainId, time: Timestamp) -> Result<bool, StoreError>;
@@ -287,7 +292,15 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
 
 /// Everything a gateway keeps.
 pub trait Store:
-    FollowStore + HaltStore + LeaseStore + SaleStore + BooksStore + CreditStore + CaseStore + ReadStore
+    FollowStore
+    + HaltStore
+    + LeaseStore
+    + SaleStore
+    + BooksStore
+    + CreditStore
+    + CaseStore
+    + WalletStore
+    + ReadStore
 {
 }
 
@@ -299,6 +312,7 @@ impl<T> Store for T where
         + BooksStore
         + CreditStore
         + CaseStore
+        + WalletStore
         + ReadStore
 {
 }

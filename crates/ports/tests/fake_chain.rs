@@ -154,12 +154,12 @@ async fn the_node_trails_refuses_and_forgets_as_told() {
     let chain = chain();
     chain.mine_empty(99);
     chain.mine(vec![pay(1, 5), pay(2, 6), pay(3, 7)]).unwrap();
-    assert_eq!(chain.tags().await.unwrap(), (68, 36));
+    assert_eq!(chain.tags().await.unwrap().heights(), (68, 36));
     chain.set_tag_lags(1, 200);
-    assert_eq!(chain.tags().await.unwrap(), (99, 0));
+    assert_eq!(chain.tags().await.unwrap().heights(), (99, 0));
     chain.change_faults(|faults| faults.blocks_behind = 3);
     assert_eq!(chain.head().await.unwrap().block.number, 97);
-    assert_eq!(chain.tags().await.unwrap(), (96, 0));
+    assert_eq!(chain.tags().await.unwrap().heights(), (96, 0));
     for error in [
         chain.header_at(98).await.unwrap_err(),
         chain.headers(96, 98).await.unwrap_err(),

@@ -14,6 +14,7 @@ mod fence;
 mod ids;
 mod order;
 mod price;
+mod sign_in;
 mod transfer;
 mod usd;
 mod zone;
@@ -32,6 +33,7 @@ pub use ids::{
 };
 pub use order::{Order, OrderProgress, OrderState, OrderTerms};
 pub use price::{PriceError, Rate, Rounding, mul_div};
+pub use sign_in::{SignIn, SignInError, digest_to_sign, signer_of};
 pub use transfer::{Direction, Transfer, TransferKey};
 pub use usd::{Usd, UsdError};
 pub use zone::{Day, DayError, Span, Zone, ZoneError};

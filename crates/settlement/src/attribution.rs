@@ -1,26 +1,53 @@
 //! Which order a transfer pays for, by evidence. Pure.
 //!
-//! Never by tolerance, never by a transaction hash alone, never by an amount that two orders could own,
-//! never to an order that was made after the transfer.
+//! Never by tolerance, never by a transaction hash alone, never by an unproven wallet, never by an amount that two
+//! orders could own, never to an order that was made after the transfer.
 
 use std::collections::{BTreeMap, HashMap};
 
 use inspay_ledger::{Evidence, IgnoreReason, SuspenseReason};
-use inspay_primitives::{Address, AssetId, Direction, Order, OrderId, Reference, Transfer, U256};
+use inspay_ports::{FoundBy, FoundOrder};
+use inspay_primitives::{
+    Address, AssetId, B256, ChainId, Direction, Order, OrderId, OrderState, Reference, Timestamp,
+    Transfer, U256,
+};
 
 /// The orders that a batch of transfers might belong to, by what they are found by.
 #[derive(Debug, Default)]
 pub struct OrderIndex {
     by_reference: HashMap<Reference, Order>,
     by_slot: BTreeMap<(AssetId, Address, U256), Vec<Order>>,
+    by_payer: HashMap<(ChainId, Address), Vec<Order>>,
+    by_claim: HashMap<(ChainId, B256), Vec<Claimed>>,
+}
+
+/// An order that its account claims a chain transaction for.
+#[derive(Debug)]
+struct Claimed {
+    order: Order,
+    /// The wallet that paid, if the account has proven it.
+    payer: Option<Address>,
 }
 
 impl OrderIndex {
     /// Indexes orders.
     #[must_use]
-    pub fn new(orders: impl IntoIterator<Item = Order>) -> Self {
+    pub fn new(orders: impl IntoIterator<Item = FoundOrder>) -> Self {
         let mut index = Self::default();
-        for order in orders {
+        for FoundOrder { order, found_by } in orders {
+            let chain = order.terms.asset.chain_id;
+            match found_by {
+                FoundBy::Terms => {}
+                FoundBy::Payer(payer) => {
+                    index.by_payer.entry((chain, payer)).or_default().push(order);
+                    continue;
+                }
+                FoundBy::Claim { tx_hash, payer } => {
+                    let claimed = Claimed { order, payer };
+                    index.by_claim.entry((chain, tx_hash)).or_default().push(claimed);
+                    continue;
+                }
+            }
             if order.progress.slot_held {
                 let terms = &order.terms;
                 let slot = (terms.asset, terms.treasury, terms.due_base_units);
@@ -35,6 +62,50 @@ impl OrderIndex {
         let slot = (transfer.key.asset(), transfer.key.treasury, transfer.base_units);
         self.by_slot.get(&slot).map_or(&[], Vec::as_slice)
     }
+
+    /// The order that the payer's account says it is for: with the wallet proven, or with the exact amount.
+    fn claimed(&self, transfer: &Transfer, latest_making: Timestamp) -> Option<&Order> {
+        let claimed = self.by_claim.get(&(transfer.key.chain_id, transfer.key.tx_hash))?;
+        let fits = |order: &Order| is_payable_by(order, transfer, latest_making);
+        let by_payer = |claimed: &&Claimed| {
+            claimed.payer == Some(transfer.counterparty) && fits(&claimed.order)
+        };
+        let by_amount = |claimed: &&Claimed| {
+            claimed.order.terms.due_base_units == transfer.base_units && fits(&claimed.order)
+        };
+        // Two claims of one strength contradict each other: a person decides.
+        let proven: Vec<&Claimed> = claimed.iter().filter(by_payer).collect();
+        let found =
+            if proven.is_empty() { claimed.iter().filter(by_amount).collect() } else { proven };
+        let [found] = found[..] else { return None };
+        Some(&found.order)
+    }
+
+    /// The order of the account that has proven the payer: with the exact amount wanting, else the oldest.
+    fn of_payer(&self, transfer: &Transfer, latest_making: Timestamp) -> Option<&Order> {
+        let orders = self.by_payer.get(&(transfer.key.chain_id, transfer.counterparty))?;
+        let is_open = |order: &&Order| {
+            is_payable_by(order, transfer, latest_making)
+                && transfer.block.time <= order.terms.in_time_until()
+        };
+        let is_exact = |order: &Order| {
+            let received = order.progress.received_base_units;
+            order.terms.due_base_units.checked_sub(received) == Some(transfer.base_units)
+        };
+        orders
+            .iter()
+            .filter(is_open)
+            .min_by_key(|order| (!is_exact(order), order.terms.created_at, order.terms.id))
+    }
+}
+
+/// Whether an order wants that asset at that treasury, still, and was there before the transfer.
+fn is_payable_by(order: &Order, transfer: &Transfer, latest_making: Timestamp) -> bool {
+    let terms = &order.terms;
+    terms.asset == transfer.key.asset()
+        && terms.treasury == transfer.key.treasury
+        && terms.created_at <= latest_making
+        && order.progress.state != OrderState::Paid
 }
 
 /// What the evidence says of a transfer.
@@ -50,7 +121,9 @@ pub enum Attribution<'a> {
     Ignored(IgnoreReason),
 }
 
-/// Weighs the evidence, strongest first: reference, then exact amount.
+/// Weighs the evidence, strongest first: reference, exact amount, a claim, a proven payer.
+///
+/// A claim counts with a proven payer, or with the exact amount alone. It comes before the account's other orders, since it says which of them is meant.
 ///
 /// `clock_skew_seconds` is how far a block's time may lie before an order's making, which is told by
 /// another clock, and still count as after it.
@@ -85,8 +158,16 @@ pub fn attribute<'a>(
             Attribution::Order(order, Evidence::ExactAmount)
         }
         candidates => {
-            let candidates = candidates.iter().map(|order| order.terms.id).collect();
-            Attribution::Nothing(SuspenseReason::NoEvidence, candidates)
+            if let Some(order) = orders.claimed(transfer, latest_making) {
+                return Attribution::Order(order, Evidence::Claim);
+            }
+            if let Some(order) = orders.of_payer(transfer, latest_making) {
+                return Attribution::Order(order, Evidence::ProvenPayer);
+            }
+            let claims = orders.by_claim.get(&(transfer.key.chain_id, transfer.key.tx_hash));
+            let claimed = claims.into_iter().flatten().map(|claimed| claimed.order.terms.id);
+            let candidates = candidates.iter().map(|order| order.terms.id).chain(claimed);
+            Attribution::Nothing(SuspenseReason::NoEvidence, candidates.collect())
         }
     }
 }

@@ -9,19 +9,20 @@ use std::{
     time::Duration,
 };
 
-use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
+use inspay_ledger::{Act, Evidence, Operation, Outcome, SettlementKind, TransferRecord};
 use inspay_ports::{
     AttributionProbe, Chain, ChainError, CursorRecord, FollowedCursor, Store, StoreError,
 };
 use inspay_primitives::{
-    AssetId, B256, ChainView, Clock, Direction, Fence, Reference, Standing, Timestamp, TransferId,
+    AssetId, B256, ChainView, Clock, Direction, Fence, Order, OrderState, Reference, Standing,
+    Timestamp, TransferId,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     agreement::{AgreementRule, Wanting},
-    attribution::OrderIndex,
+    attribution::{Attribution, OrderIndex, attribute},
     backing::Backing,
     books::{Books, BooksError},
     plan::{Facts, SettlementPolicy, plan_settlements},
@@ -64,6 +65,8 @@ pub struct StepReport {
     pub reversed: usize,
     /// Orders closed.
     pub closed: usize,
+    /// Transfers in suspense that were opened again, to be settled anew.
+    pub reopened: usize,
     /// Slots freed.
     pub freed: u64,
     /// Lots expired.
@@ -81,6 +84,7 @@ impl StepReport {
         self.settled > 0
             || self.reversed > 0
             || self.closed > 0
+            || self.reopened > 0
             || self.freed > 0
             || self.expired > 0
             || self.lapsed > 0
@@ -245,6 +249,7 @@ impl SettlementWorker {
             .is_ok_and(|settled| settled >= self.settings.batch_transfers);
         if !is_saturated {
             self.close_orders(&work, &mut report).await?;
+            self.reopen(&work, &mut report).await?;
             self.keep_house(&work, &mut report).await?;
         }
         Ok(report)
@@ -339,12 +344,7 @@ impl SettlementWorker {
             .iter()
             .zip(&references)
             .filter(|(record, _)| record.transfer.key.direction == Direction::In)
-            .map(|(record, reference)| AttributionProbe {
-                asset: record.transfer.key.asset(),
-                treasury: record.transfer.key.treasury,
-                base_units: record.transfer.base_units,
-                reference: *reference,
-            })
+            .map(|(record, reference)| AttributionProbe::of(&record.transfer, *reference))
             .collect();
         let wanted = records
             .iter()
@@ -486,6 +486,39 @@ impl SettlementWorker {
         Ok(references)
     }
 
+    /// Takes back the suspense of transfers that something new ties to an order; the next step settles them like any other.
+    async fn reopen(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
+        let chain_id = self.work.chain.chain_id();
+        let records = self.store.transfers_to_rejudge(chain_id, self.settings.batch_upkeep).await?;
+        if records.is_empty() {
+            return Ok(());
+        }
+        let probes = records
+            .iter()
+            .map(|record| {
+                AttributionProbe::of(&record.transfer, record.transfer.reference.flatten())
+            })
+            .collect();
+        let orders = OrderIndex::new(self.store.orders_for(probes).await?);
+        let operations = records
+            .iter()
+            .filter(|record| is_found_now(record, &orders, self.policy.clock_skew_seconds))
+            .map(|record| {
+                let transfer = record.transfer.key.id();
+                Operation::from(Act::Reopen { transfer, generation: record.generation })
+            })
+            .collect();
+        let refused = report.refused;
+        report.reopened = self.write(work.fence, operations, report).await?;
+        metrics::counter!("inspay_transfers_reopened_total").increment(count(report.reopened));
+        // What was refused, for a halt or since it moved, is looked at again.
+        if report.refused == refused {
+            let looked_at = records.iter().map(|record| record.transfer.key.id()).collect();
+            self.store.rejudged(looked_at).await?;
+        }
+        Ok(())
+    }
+
     async fn close_orders(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
         let chain_id = self.work.chain.chain_id();
         // A transfer that came in time but is not deep enough yet keeps its order open.
@@ -564,6 +597,18 @@ impl SettlementWorker {
         }
         Ok(applied)
     }
+}
+
+/// Whether a transfer that lies in suspense would be tied to an order now.
+fn is_found_now(record: &TransferRecord, orders: &OrderIndex, clock_skew_seconds: u32) -> bool {
+    let reference = record.transfer.reference.flatten();
+    let is_suspended =
+        record.settlement.as_ref().is_some_and(|settled| settled.kind == SettlementKind::Suspense);
+    let found = attribute(&record.transfer, reference, orders, clock_skew_seconds);
+    let is_new = |order: &Order, evidence| {
+        evidence != Evidence::ExactAmount || order.progress.state != OrderState::Paid
+    };
+    is_suspended && matches!(found, Attribution::Order(order, evidence) if is_new(order, evidence))
 }
 
 fn count(number: usize) -> u64 {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use inspay_ledger::{Touches, TransferRecord};
-use inspay_ports::{AttributionProbe, BooksStore, Decide, StoreError};
-use inspay_primitives::{B256, ChainId, LotId, Order, OrderId, Timestamp};
+use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError};
+use inspay_primitives::{B256, ChainId, LotId, OrderId, Timestamp};
 
 use crate::{
     codec::{self, Fields, all, order_columns, transfer_columns, transfer_with_settlement},
@@ -51,19 +51,36 @@ const CANONICAL_HASHES: &str = "SELECT b.hash \
      ORDER BY wanted.place";
 
 const ORDERS_FOR: &str = concat!(
-    "SELECT ",
-    order_columns!(),
-    " FROM orders o WHERE o.id = ANY(ARRAY(\
-         SELECT named.id FROM UNNEST($1::bytea[]) AS probe(reference) \
+    "WITH probe AS (SELECT * FROM UNNEST($2::bigint[], $3::bytea[], $4::bytea[], $5::text[], $6::bytea[], \
+         $7::bigint[], $8::bytea[]) \
+         AS probe(chain_id, token, treasury, base_units, payer, block_time, tx_hash)), \
+     found (id, payer, claimed) AS (\
+         SELECT named.id, NULL::bytea, NULL::bytea FROM UNNEST($1::bytea[]) AS probe(reference) \
          CROSS JOIN LATERAL (SELECT id FROM orders \
              WHERE reference = probe.reference OFFSET 0) AS named \
      UNION \
-         SELECT held.id FROM UNNEST($2::bigint[], $3::bytea[], $4::bytea[], $5::text[]) \
-         AS probe(chain_id, token, treasury, base_units) \
+         SELECT held.id, NULL, NULL FROM probe \
          CROSS JOIN LATERAL (SELECT id FROM orders \
              WHERE chain_id = probe.chain_id AND token = probe.token AND treasury = probe.treasury \
-             AND due_base_units = probe.base_units::numeric(78, 0) AND slot_held OFFSET 0) AS held)) \
-     ORDER BY o.id",
+             AND due_base_units = probe.base_units::numeric(78, 0) AND slot_held OFFSET 0) AS held \
+     UNION \
+         SELECT unpaid.id, probe.payer, NULL FROM probe \
+         CROSS JOIN LATERAL (SELECT account FROM wallet \
+             WHERE chain_id = probe.chain_id AND wallet = probe.payer AND unlinked_at IS NULL OFFSET 0) AS w \
+         CROSS JOIN LATERAL (SELECT id FROM orders \
+             WHERE account = w.account AND in_time_until >= probe.block_time AND state <> 'paid' \
+             AND chain_id = probe.chain_id AND token = probe.token AND treasury = probe.treasury OFFSET 0) AS unpaid \
+     UNION \
+         SELECT claimed.id, w.wallet, probe.tx_hash FROM probe \
+         CROSS JOIN LATERAL (SELECT order_id FROM payment_claim \
+             WHERE tx_hash = probe.tx_hash AND chain_id = probe.chain_id OFFSET 0) AS c \
+         CROSS JOIN LATERAL (SELECT id, account FROM orders WHERE id = c.order_id OFFSET 0) AS claimed \
+         LEFT JOIN LATERAL (SELECT wallet FROM wallet \
+             WHERE chain_id = probe.chain_id AND wallet = probe.payer AND unlinked_at IS NULL \
+             AND account = claimed.account OFFSET 0) AS w ON TRUE) \
+     SELECT found.payer, found.claimed, ",
+    order_columns!(),
+    " FROM found CROSS JOIN LATERAL (SELECT * FROM orders WHERE id = found.id OFFSET 0) AS o ORDER BY o.id",
 );
 
 const TO_CLOSE: &str = concat!(
@@ -185,7 +202,10 @@ impl BooksStore for PostgresStore {
         all(&single.rows(query).await?, |row| Fields(row).optional_hash("hash")).map_err(&wrong)
     }
 
-    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+    async fn orders_for(
+        &self,
+        probes: Vec<AttributionProbe>,
+    ) -> Result<Vec<FoundOrder>, StoreError> {
         let single = self.keyed("find orders for transfers");
         let wrong = wrong(single.act);
         let references: Vec<Vec<u8>> = probes
@@ -201,13 +221,19 @@ impl BooksStore for PostgresStore {
             probes.iter().map(|probe| probe.asset.contract.as_slice()).collect();
         let treasuries: Vec<&[u8]> = probes.iter().map(|probe| probe.treasury.as_slice()).collect();
         let amounts: Vec<String> = probes.iter().map(|probe| units(probe.base_units)).collect();
+        let payers: Vec<&[u8]> = probes.iter().map(|probe| probe.payer.as_slice()).collect();
+        let times: Vec<i64> = probes.iter().map(|probe| probe.block_time.micros()).collect();
+        let txs: Vec<&[u8]> = probes.iter().map(|probe| probe.tx_hash.as_slice()).collect();
         let query = sqlx::query(ORDERS_FOR)
             .bind(references)
             .bind(chains)
             .bind(tokens)
             .bind(treasuries)
-            .bind(amounts);
-        all(&single.rows(query).await?, codec::order).map_err(&wrong)
+            .bind(amounts)
+            .bind(payers)
+            .bind(times)
+            .bind(txs);
+        all(&single.rows(query).await?, codec::found_order).map_err(&wrong)
     }
 
     async fn has_orders_before(

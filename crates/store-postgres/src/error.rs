@@ -67,6 +67,7 @@ fn refused(refusal: &PgDatabaseError) -> StoreErrorKind {
             Some("transfer_id_key") => StoreErrorKind::Exists(TRANSFER),
             Some("lease_holding_key") => StoreErrorKind::Exists(LEASE),
             Some("quote_pkey") => StoreErrorKind::Exists("quote"),
+            Some("wallet_challenge_pkey") => StoreErrorKind::Exists("challenge"),
             Some("api_key_pkey" | "api_key_hash_key") => StoreErrorKind::Exists("key"),
             Some(_) | None => StoreErrorKind::Refused(said),
         },

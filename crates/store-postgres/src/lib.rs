@@ -28,6 +28,7 @@ mod scratch;
 mod session;
 mod spending;
 mod store;
+mod wallets;
 mod write;
 
 pub use books::TRANSACT_ROUND_TRIPS_MAX;

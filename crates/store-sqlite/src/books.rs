@@ -5,8 +5,8 @@
 
 use async_trait::async_trait;
 use inspay_ledger::{Touches, TransferRecord};
-use inspay_ports::{AttributionProbe, BooksStore, Decide, StoreError};
-use inspay_primitives::{B256, ChainId, LotId, Order, OrderId, Timestamp};
+use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError};
+use inspay_primitives::{B256, ChainId, LotId, OrderId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
@@ -48,17 +48,30 @@ const CANONICAL_HASHES: &str = "SELECT b.hash FROM json_each(?2) AS wanted \
      ORDER BY wanted.key";
 
 const ORDERS_FOR: &str = concat!(
-    "SELECT ",
-    order_columns!(),
-    " FROM orders o WHERE o.position IN (\
-         SELECT named.position FROM json_each(?1) AS probe \
+    "WITH found (position, payer, claimed) AS (\
+         SELECT named.position, NULL, NULL FROM json_each(?1) AS probe \
          CROSS JOIN orders named ON named.reference = unhex(probe.value) \
      UNION \
-         SELECT held.position FROM json_each(?2) AS probe \
+         SELECT held.position, NULL, NULL FROM json_each(?2) AS probe \
          CROSS JOIN orders held ON held.chain_id = probe.value ->> 0 \
          AND held.token = unhex(probe.value ->> 1) AND held.treasury = unhex(probe.value ->> 2) \
-         AND held.due_base_units = probe.value ->> 3 AND held.slot_held = 1) \
-     ORDER BY o.position",
+         AND held.due_base_units = probe.value ->> 3 AND held.slot_held = 1 \
+     UNION \
+         SELECT unpaid.position, w.wallet, NULL FROM json_each(?2) AS probe \
+         CROSS JOIN wallet w ON w.chain_id = probe.value ->> 0 AND w.wallet = unhex(probe.value ->> 4) \
+         AND w.unlinked_at IS NULL \
+         CROSS JOIN orders unpaid ON unpaid.account = w.account AND unpaid.in_time_until >= probe.value ->> 5 \
+         AND unpaid.state <> 'paid' AND unpaid.chain_id = probe.value ->> 0 \
+         AND unpaid.token = unhex(probe.value ->> 1) AND unpaid.treasury = unhex(probe.value ->> 2) \
+     UNION \
+         SELECT claimed.position, w.wallet, c.tx_hash FROM json_each(?2) AS probe \
+         CROSS JOIN payment_claim c ON c.tx_hash = unhex(probe.value ->> 6) AND c.chain_id = probe.value ->> 0 \
+         CROSS JOIN orders claimed ON claimed.id = c.order_id \
+         LEFT JOIN wallet w ON w.chain_id = probe.value ->> 0 AND w.wallet = unhex(probe.value ->> 4) \
+         AND w.unlinked_at IS NULL AND w.account = claimed.account) \
+     SELECT found.payer, found.claimed, ",
+    order_columns!(),
+    " FROM found CROSS JOIN orders o ON o.position = found.position ORDER BY o.position",
 );
 
 const EARLIER_ORDER: &str = "SELECT 1 FROM orders WHERE chain_id = ?1 AND created_at <= ?2 LIMIT 1";
@@ -164,7 +177,10 @@ impl BooksStore for SqliteStore {
         all(&single.rows(query).await?, |row| Fields(row).optional_hash("hash")).map_err(&wrong)
     }
 
-    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+    async fn orders_for(
+        &self,
+        probes: Vec<AttributionProbe>,
+    ) -> Result<Vec<FoundOrder>, StoreError> {
         let single = self.read("find orders for transfers");
         let wrong = wrong(single.act);
         let references = probes.iter().filter_map(|probe| probe.reference);
@@ -174,12 +190,20 @@ impl BooksStore for SqliteStore {
             .map(|probe| {
                 let (token, treasury) =
                     (hex::encode(probe.asset.contract), hex::encode(probe.treasury));
-                Ok(json!([chain(probe.asset.chain_id)?, token, treasury, units(probe.base_units)]))
+                Ok(json!([
+                    chain(probe.asset.chain_id)?,
+                    token,
+                    treasury,
+                    units(probe.base_units),
+                    hex::encode(probe.payer),
+                    probe.block_time.micros(),
+                    hex::encode(probe.tx_hash),
+                ]))
             })
             .collect::<Result<_, _>>()
             .map_err(&wrong)?;
         let query = hot(ORDERS_FOR).bind(references).bind(json_list(amounts));
-        all(&single.rows(query).await?, codec::order).map_err(&wrong)
+        all(&single.rows(query).await?, codec::found_order).map_err(&wrong)
     }
 
     async fn has_orders_before(

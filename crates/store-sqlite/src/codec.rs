@@ -9,7 +9,7 @@ use inspay_ledger::{
     IgnoreReason, Lot, LotMove, LotParts, LotSource, OperationKey, Posting, Settlement,
     SettlementKind, Side, SuspenseReason, TransferRecord, Unit,
 };
-use inspay_ports::StoreErrorKind;
+use inspay_ports::{FoundBy, FoundOrder, StoreErrorKind};
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, Direction, LotId, Order,
     OrderId, OrderProgress, OrderState, OrderTerms, QuoteId, Rate, Reference, Timestamp, Transfer,
@@ -288,6 +288,18 @@ fn settlement(fields: Fields<'_>, generation: u32) -> Read<Option<Settlement>> {
         entry_seq: fields.get("s_entry_seq")?,
         settled_at: fields.time("s_settled_at")?,
     }))
+}
+
+/// Reads the columns of `order_columns!`, with how the order was found.
+pub(crate) fn found_order(row: &SqliteRow) -> Read<FoundOrder> {
+    let fields = Fields(row);
+    let payer = fields.optional_bytes("payer")?.map(Address::new);
+    let found_by = match (fields.optional_hash("claimed")?, payer) {
+        (Some(tx_hash), payer) => FoundBy::Claim { tx_hash, payer },
+        (None, Some(payer)) => FoundBy::Payer(payer),
+        (None, None) => FoundBy::Terms,
+    };
+    Ok(FoundOrder { order: order(row)?, found_by })
 }
 
 /// Reads the columns of `order_columns!`.

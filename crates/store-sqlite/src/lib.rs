@@ -29,6 +29,7 @@ mod session;
 mod spending;
 mod store;
 mod transfers;
+mod wallets;
 mod write;
 
 #[cfg(debug_assertions)]

@@ -18,7 +18,8 @@ mod tests {
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
         ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, KeyScope, OrderFilter,
-        Page, Store, StoredResponse, TransferFilter, UsageFilter,
+        Page, PaymentClaim, Store, StoredResponse, TransferFilter, UsageFilter, WalletChallenge,
+        WalletLinking, WalletProof,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
@@ -42,7 +43,8 @@ mod tests {
     };
 
     /// Rows that a statement brings along itself.
-    const BROUGHT: [&str; 22] = [
+    const BROUGHT: [&str; 23] = [
+        "found",
         "gone VIRTUAL TABLE",
         "probe VIRTUAL TABLE",
         "wanted VIRTUAL TABLE",
@@ -68,7 +70,8 @@ mod tests {
     ];
 
     /// Indexes over what waits, or over one chain's window: a search by the chain alone finds little.
-    const SHORT: [&str; 6] = [
+    const SHORT: [&str; 7] = [
+        "rejudgement",
         "asset_halt",
         "block",
         "orders_paid_slots",
@@ -159,6 +162,9 @@ mod tests {
             treasury: treasury(),
             base_units: U256::from(1),
             reference: Some(reference(1)),
+            payer: treasury(),
+            tx_hash: digest("tx", 1),
+            block_time: block_time(1),
         };
         store.orders_for(vec![probe]).await.expect("finds");
         store.has_orders_before(CHAIN, block_time(1)).await.expect("looks");
@@ -230,6 +236,32 @@ mod tests {
         store.abandon_idempotency("s", "k").await.expect("abandons");
     }
 
+    async fn show(store: &Arc<dyn Store>) {
+        let (nonce, at) = ("nonce00000001".to_owned(), block_time(1));
+        let challenge = WalletChallenge {
+            nonce: nonce.clone(),
+            account: account(1),
+            chain_id: CHAIN,
+            wallet: treasury(),
+            issued_at: at,
+            expires_at: block_time(2),
+        };
+        store.open_challenge(challenge).await.expect("keeps");
+        store.challenge(&nonce).await.expect("reads");
+        let linking = WalletLinking { nonce, proof: WalletProof::Key, at };
+        store.link_wallet(linking).await.expect("links");
+        store.wallets(&account(1)).await.expect("lists");
+        store.wallet_owner(CHAIN, treasury()).await.expect("looks");
+        store.unlink_wallet(&account(1), CHAIN, treasury(), at).await.expect("acts");
+        let (order, tx_hash) = (terms(1).id, digest("tx", 1));
+        let claim = PaymentClaim { order, chain_id: CHAIN, tx_hash, claimed_at: at };
+        store.claim_payment(claim).await.expect("keeps");
+        store.payment_claims(order).await.expect("lists");
+        let due = store.transfers_to_rejudge(CHAIN, 9).await.expect("finds");
+        let due = due.iter().map(|record| record.transfer.key.id()).collect();
+        store.rejudged(due).await.expect("notes");
+    }
+
     async fn look_at_cases(store: &Arc<dyn Store>) {
         let (kind, subject) = (CaseKind::NegativeAccount, "someone".to_owned());
         let body_json = "{}".to_owned();
@@ -298,6 +330,7 @@ mod tests {
         serve(&store).await;
         look_at_cases(&store).await;
         spend(&store).await;
+        show(&store).await;
         assert_eq!(store.broken_laws().await.expect("checks"), []);
         let statements = RUN.lock().expect("not poisoned").clone();
         let [mut reader, mut writer] = raw(&path).await;
@@ -339,6 +372,6 @@ mod tests {
                 looks += 1;
             }
         }
-        assert_eq!(looks, 33);
+        assert_eq!(looks, 37);
     }
 }

@@ -30,6 +30,10 @@ impl Follower {
     pub(crate) async fn begin_catch_up(&mut self, from: u64, to: u64) -> Result<(), FollowError> {
         let anchor = self.chain.header_at(to).await?;
         check_number(to, &anchor)?;
+        if let Some(asked) = self.follow.told_final(to).filter(|hash| *hash != anchor.block.hash) {
+            let got = anchor.block.hash;
+            return Err(crate::follow::Disagreement::WrongHash { asked, got }.into());
+        }
         tracing::info!(
             chain.id = self.settings.chain_id.0,
             range.from = from,

@@ -1,25 +1,17 @@
-//! Asking for the heights of `safe` and `finalized` beside the work, so that no block waits for them.
+//! Asking for the `safe` and `finalized` blocks beside the work, so that no block waits for them.
 
-use inspay_ports::{ChainError, ChainTags};
-use inspay_primitives::{BlockRef, Timestamp};
+use inspay_ports::{ChainError, TaggedBlocks};
+use inspay_primitives::Timestamp;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{error::FollowError, follower::Follower};
-
-/// What the chain told of its tags.
-#[derive(Debug)]
-struct Told {
-    tags: ChainTags,
-    /// The chain's blocks up to which ours would be safe and final by them.
-    reached: Vec<BlockRef>,
-}
 
 /// When the tags were asked for, and the question under way.
 #[derive(Debug, Default)]
 pub(crate) struct TagsWatch {
     is_known: bool,
     asked_at: Option<Timestamp>,
-    asking: Option<AbortOnDropHandle<Result<Told, ChainError>>>,
+    asking: Option<AbortOnDropHandle<Result<TaggedBlocks, ChainError>>>,
 }
 
 impl TagsWatch {
@@ -53,23 +45,8 @@ impl Follower {
         }
         self.tags.asked_at = Some(now);
         let chain = std::sync::Arc::clone(&self.chain);
-        let held = self.follow.cursor().map(|cursor| (cursor.tags, cursor.tip.number));
-        self.tags.asking = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            let (safe_number, finalized_number) = chain.tags().await?;
-            let mut reached: Vec<BlockRef> = Vec::new();
-            if let Some((known, tip_number)) = held {
-                let pairs = [
-                    (known.safe_number, safe_number.min(tip_number)),
-                    (known.finalized_number, finalized_number.min(tip_number)),
-                ];
-                for (_, number) in pairs.into_iter().filter(|(known, number)| known < number) {
-                    if reached.iter().all(|block| block.number != number) {
-                        reached.push(chain.header_at(number).await?.block);
-                    }
-                }
-            }
-            Ok(Told { tags: ChainTags { safe_number, finalized_number }, reached })
-        })));
+        self.tags.asking =
+            Some(AbortOnDropHandle::new(tokio::spawn(async move { chain.tags().await })));
     }
 
     /// Takes in what the chain told of its tags, if it has; with `must_wait`, once it has. Only the very
@@ -88,16 +65,10 @@ impl Follower {
         match told {
             Ok(told) => {
                 self.tags.is_known = true;
-                let window = self.follow.window();
-                let is_ours = told.reached.iter().all(|block| {
-                    window.hash_at(block.number).is_none_or(|ours| ours == block.hash)
-                });
-                if is_ours {
-                    self.follow.tags_seen(told.tags);
-                } else {
+                if !self.follow.tags_seen(told) {
                     tracing::debug!(
                         chain.id = self.settings.chain_id.0,
-                        block.number = told.tags.finalized_number,
+                        block.number = told.heights().1,
                         "the tags are of another branch than ours; the tags are asked for again"
                     );
                     self.tags.refresh_soon();

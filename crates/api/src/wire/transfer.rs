@@ -118,7 +118,7 @@ pub(crate) struct WantedBody {
 pub(crate) struct WhyBody {
     /// One sentence for people.
     explanation: String,
-    /// What ties it to its order: `reference` or `exact_amount`.
+    /// What ties it to its order: `reference`, `exact_amount`, `proven_payer` or `claim`.
     evidence: Option<&'static str>,
     /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`), as a stable name.
     reason: Option<&'static str>,
@@ -374,6 +374,10 @@ const fn evidence_sentence(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Reference => "It carries the order's reference behind its calldata.",
         Evidence::ExactAmount => "Its amount is reserved for this order alone.",
+        Evidence::ProvenPayer => "It came from a wallet that the order's account has proven.",
+        Evidence::Claim => {
+            "The order's account claims it, and has proven the wallet or the exact amount came."
+        }
     }
 }
 

@@ -35,7 +35,7 @@ async fn tags_trail_the_head() {
     let reader = reader(&chain);
     chain.mine(10).await.unwrap();
     let head = chain.head().await.unwrap().number;
-    assert_eq!(reader.tags().await.unwrap(), (head - 1, head - 2));
+    assert_eq!(reader.tags().await.unwrap().heights(), (head - 1, head - 2));
     assert_eq!(reader.remote_chain_id().await.unwrap(), reader.chain_id());
 }
 

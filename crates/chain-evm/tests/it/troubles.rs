@@ -165,7 +165,7 @@ async fn a_block_that_is_null_is_not_there_yet_and_the_next_endpoint_is_asked() 
     }
     assert!(matches!(kind(alone.headers(0, 2).await), ChainErrorKind::NotYet(_)));
     // A chain without the words for them has no such heights.
-    assert_eq!(alone.tags().await.unwrap(), (0, 0));
+    assert_eq!(alone.tags().await.unwrap().heights(), (0, 0));
     settings.http.push(scene.chain.deployment().http_url.parse().unwrap());
     let both = EvmChain::new(settings).unwrap();
     assert_eq!(both.header_at(scene.block.number).await.unwrap(), scene.truth.header);
@@ -177,7 +177,7 @@ async fn a_chain_without_tags_has_zero_for_them_and_a_failing_node_has_none() {
     let unknown = failing(BLOCK, ALWAYS, || Outcome::Error(-32602, "invalid block tag"));
     let stub = scene.stub(unknown).await;
     let reader = EvmChain::new(scene.through(&stub)).unwrap();
-    assert_eq!(reader.tags().await.unwrap(), (0, 0));
+    assert_eq!(reader.tags().await.unwrap().heights(), (0, 0));
     let stub = scene.stub(failing(BLOCK, ALWAYS, || Outcome::Status(500, None))).await;
     let reader = EvmChain::new(scene.through(&stub)).unwrap();
     assert!(matches!(kind(reader.tags().await), ChainErrorKind::Unreachable(_)));

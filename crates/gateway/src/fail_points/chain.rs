@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use inspay_ports::{
-    Agreement, Chain, ChainError, FeeHistory, Header, ProvenBlock, RangeAnswer, TokenFacts,
-    TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, FeeHistory, Header, ProvenBlock, RangeAnswer, TaggedBlocks,
+    TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
@@ -48,7 +48,7 @@ macro_rules! questions {
 questions! {
     remote_chain_id() -> ChainId;
     head() -> Header;
-    tags() -> (u64, u64);
+    tags() -> TaggedBlocks;
     header_at(number: u64) -> Header;
     headers(from: u64, to: u64) -> Vec<Header>;
     header_by_hash(hash: B256) -> Header;
@@ -60,6 +60,7 @@ questions! {
     references(transfers: &[Transfer]) -> Vec<Option<Reference>>;
     token_facts(token: Address) -> TokenFacts;
     balance_of(asset: AssetId, holder: Address, block: B256) -> U256;
+    accepts_signature(wallet: Address, digest: B256, signature: &[u8]) -> bool;
     fee_history() -> FeeHistory;
     estimate_gas(probe: &TransferProbe) -> u64;
 }

@@ -10,10 +10,11 @@ use inspay_ledger::{
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
     CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation,
-    LeaseClaim, LeaseRecord, LeaseStore, LotChange, NewOrder, OrderFilter, Page, RangeCommit,
-    ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote, StoredResponse, SystemBalance,
-    TransferFilter, TransferTotals, TransferView, UsageFilter, WindowBlock,
+    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim,
+    LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange, NewOrder, OrderFilter,
+    Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote,
+    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, UsageFilter,
+    WalletChallenge, WalletLinking, WalletRecord, WalletStore, WindowBlock,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
@@ -78,7 +79,7 @@ calls! {
         transfers_to_settle(chain: ChainId, after: Option<(u64, u32)>, up_to: u64, limit: u32) -> Vec<TransferRecord>;
         transfers_to_reverse(chain: ChainId, limit: u32) -> Vec<TransferRecord>;
         canonical_hashes(chain: ChainId, numbers: Vec<u64>) -> Vec<Option<B256>>;
-        orders_for(probes: Vec<AttributionProbe>) -> Vec<Order>;
+        orders_for(probes: Vec<AttributionProbe>) -> Vec<FoundOrder>;
         has_orders_before(chain: ChainId, time: Timestamp) -> bool;
         orders_to_close(chain: ChainId, chain_time: Timestamp, limit: u32) -> Vec<OrderId>;
         oldest_unsettled_time(chain: ChainId) -> Option<Timestamp>;
@@ -120,6 +121,18 @@ calls! {
         resolve_case(closing: CaseClosing) -> bool;
         case(id: CaseId) -> Option<CaseRecord>;
         cases(filter: CaseFilter, page: Page) -> Vec<CaseRecord>;
+    }
+    WALLETS: WalletStore {
+        open_challenge(challenge: WalletChallenge) -> ();
+        challenge(nonce: &str) -> Option<WalletChallenge>;
+        link_wallet(linking: WalletLinking) -> Linked;
+        unlink_wallet(account: &AccountId, chain: ChainId, wallet: Address, at: Timestamp) -> bool;
+        wallets(account: &AccountId) -> Vec<WalletRecord>;
+        wallet_owner(chain: ChainId, wallet: Address) -> Option<AccountId>;
+        claim_payment(claim: PaymentClaim) -> bool;
+        payment_claims(order: OrderId) -> Vec<PaymentClaim>;
+        transfers_to_rejudge(chain: ChainId, limit: u32) -> Vec<TransferRecord>;
+        rejudged(transfers: Vec<TransferId>) -> ();
     }
     READS: ReadStore {
         transfer(id: TransferId) -> Option<TransferView>;

@@ -19,8 +19,8 @@ use super::{
     teller::{close, reverse, settle_alone, settle_as, settle_for, write},
 };
 use crate::{
-    AppliedBlock, AttributionProbe, BlocksCommit, ChainTags, CursorRecord, NewOrder, RangeCommit,
-    Store, StoreError, StoreErrorKind, StoredQuote,
+    AppliedBlock, AttributionProbe, BlocksCommit, ChainTags, CursorRecord, FoundOrder, NewOrder,
+    RangeCommit, Store, StoreError, StoreErrorKind, StoredQuote,
 };
 
 /// Blocks that stay in the window behind the tip.
@@ -401,17 +401,14 @@ impl Script {
             .await;
         let probes: Vec<AttributionProbe> = due
             .iter()
-            .map(|record| AttributionProbe {
-                asset: record.transfer.key.asset(),
-                treasury: record.transfer.key.treasury,
-                base_units: record.transfer.base_units,
-                reference: record.transfer.reference.flatten(),
+            .map(|record| {
+                AttributionProbe::of(&record.transfer, record.transfer.reference.flatten())
             })
             .collect();
         let orders = self
             .ask(async |store| {
                 let mut orders = store.orders_for(probes.clone()).await.expect("looks");
-                orders.sort_by_key(|order| order.terms.id);
+                orders.sort_by_key(|found| (found.order.terms.id, found.found_by));
                 orders
             })
             .await;
@@ -470,7 +467,7 @@ impl Script {
 }
 
 /// A plain decision: reference first, then amount, else alone; late ones wait.
-fn decide(record: &TransferRecord, orders: &[Order]) -> Operation {
+fn decide(record: &TransferRecord, orders: &[FoundOrder]) -> Operation {
     let TransferRecord { transfer, generation, .. } = record;
     let fits = |order: &&Order| {
         order.terms.asset == transfer.key.asset()
@@ -479,11 +476,11 @@ fn decide(record: &TransferRecord, orders: &[Order]) -> Operation {
             && transfer.block.time <= order.terms.in_time_until()
             && !transfer.base_units.is_zero()
     };
-    let named = orders
-        .iter()
+    let all = || orders.iter().map(|found| &found.order);
+    let named = all()
         .filter(fits)
         .find(|order| transfer.reference.flatten() == Some(order.terms.reference));
-    let exact = orders.iter().filter(fits).find(|order| {
+    let exact = all().filter(fits).find(|order| {
         order.progress.slot_held && order.terms.due_base_units == transfer.base_units
     });
     match (named, exact) {

@@ -10,7 +10,7 @@ use inspay_primitives::{
 use inspay_quoting::{RateSample, SourceKind};
 use inspay_settlement::{AssetRules, Facts, OrderIndex, SettlementPolicy, plan_settlements};
 
-use crate::support::{asset, order, reference, transfer};
+use crate::support::{asset, by_terms, order, reference, transfer};
 
 fn policy(late: LatePolicy) -> SettlementPolicy {
     let steps = vec![(U256::from(10_000), ConfirmationRule::Depth(2))];
@@ -40,7 +40,7 @@ fn sample(rate: &str, seconds: u64) -> RateSample {
 
 fn shown(transfer: Transfer, rate: Option<RateSample>, late: LatePolicy) -> String {
     let facts = Facts { record: record(transfer), reference: Some(reference(1)), rate };
-    let planned = plan_settlements(&[facts], &OrderIndex::new([order(1)]), &policy(late));
+    let planned = plan_settlements(&[facts], &OrderIndex::new(by_terms([order(1)])), &policy(late));
     let [Operation { act: Act::Settle { decision, value, .. }, .. }] = planned.as_slice() else {
         return "nothing".to_owned();
     };

@@ -1,5 +1,6 @@
 //! Orders and transfers to choose between.
 
+use inspay_ports::{FoundBy, FoundOrder};
 use inspay_primitives::{
     Address, AssetId, B256, BlockRef, ChainId, Direction, Order, OrderId, OrderProgress,
     OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferKey, U256,
@@ -65,4 +66,9 @@ pub(crate) fn transfer(base_units: u64, seconds: u64) -> Transfer {
         log_index: 0,
         reference: None,
     }
+}
+
+/// Orders found by their terms.
+pub(crate) fn by_terms<const N: usize>(orders: [Order; N]) -> [FoundOrder; N] {
+    orders.map(|order| FoundOrder { order, found_by: FoundBy::Terms })
 }

@@ -8,8 +8,7 @@ use inspay_ports::{
     TransferFilter,
     contract::{
         samples::{
-            CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms,
-            treasury, usdt,
+            CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms, usdt,
         },
         teller::{reverse, settle_for},
     },
@@ -90,20 +89,11 @@ async fn find(world: &World, payments: &[Transfer]) {
     let due = store.transfers_to_settle(CHAIN, None, u64::MAX, 100).await.expect("finds");
     assert_eq!(due.len(), payments.len());
     assert_eq!(store.transfers_to_reverse(CHAIN, 100).await.expect("finds").len(), 0);
-    let probes = payments.iter().map(|paid| AttributionProbe {
-        asset: usdt(),
-        treasury: treasury(),
-        base_units: paid.base_units,
-        reference: None,
-    });
+    let probes = payments.iter().map(|paid| AttributionProbe::of(paid, None));
     let found = store.orders_for(probes.collect()).await.expect("finds");
     assert_eq!(found.len(), payments.len());
-    let probe = AttributionProbe {
-        asset: usdt(),
-        treasury: treasury(),
-        base_units: U256::from(1),
-        reference: Some(found[0].terms.reference),
-    };
+    let named = AttributionProbe::of(&payments[0], Some(found[0].order.terms.reference));
+    let probe = AttributionProbe { base_units: U256::from(1), ..named };
     assert_eq!(store.orders_for(vec![probe]).await.expect("finds").len(), 1);
     store.canonical_hashes(CHAIN, vec![payments[0].block.number]).await.expect("reads");
     assert!(store.oldest_unsettled_time(CHAIN).await.expect("reads").is_some());

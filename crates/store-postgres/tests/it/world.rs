@@ -4,11 +4,12 @@ use std::{str::FromStr as _, sync::Arc};
 
 use inspay_ledger::{Operation, SettlementRules, apply, touches};
 use inspay_ports::{
-    ApiKeyRecord, BooksStore as _, Decide, KeyScope, Store,
+    ApiKeyRecord, BooksStore as _, Decide, KeyScope, PaymentClaim, Store, WalletChallenge,
+    WalletLinking, WalletProof,
     contract::{
         samples::{
-            CHAIN, Follower, applied, block, block_time, digest, inspi, ordered, paid, treasury,
-            usdt, withdrawn,
+            CHAIN, Follower, account, applied, block, block_time, digest, inspi, ordered, paid,
+            terms, treasury, usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
         till::spend_some,
@@ -105,6 +106,7 @@ impl World {
             body_json: "{}".to_owned(),
         };
         self.store.open_case(opening).await.expect("opens");
+        prove_and_claim(&self.store).await;
     }
 
     /// A connection past the store.
@@ -140,4 +142,22 @@ pub(crate) fn paying(
 ) -> Transfer {
     assert_eq!((order.treasury, order.asset.chain_id), (treasury(), CHAIN));
     paid(tx, order.asset, order.due_base_units, at, log_index)
+}
+
+/// A wallet that is proven, and a chain transaction that is claimed.
+async fn prove_and_claim(store: &Arc<dyn Store>) {
+    let (nonce, at) = ("nonce00000001".to_owned(), block_time(1));
+    let challenge = WalletChallenge {
+        nonce: nonce.clone(),
+        account: account(1),
+        chain_id: CHAIN,
+        wallet: treasury(),
+        issued_at: at,
+        expires_at: block_time(2),
+    };
+    store.open_challenge(challenge).await.expect("keeps");
+    store.link_wallet(WalletLinking { nonce, proof: WalletProof::Key, at }).await.expect("links");
+    let (order, tx_hash) = (terms(1).id, digest("tx", 1));
+    let claim = PaymentClaim { order, chain_id: CHAIN, tx_hash, claimed_at: at };
+    store.claim_payment(claim).await.expect("keeps");
 }

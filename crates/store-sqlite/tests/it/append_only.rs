@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, SqliteConnection};
 use crate::world::{World, texts};
 
 /// Tables no row of which ever changes.
-const FROZEN: [&str; 12] = [
+const FROZEN: [&str; 14] = [
     "account",
     "quote",
     "rate_sample",
@@ -18,10 +18,12 @@ const FROZEN: [&str; 12] = [
     "hold_resolution",
     "event",
     "former_observation",
+    "payment_claim",
+    "wallet_challenge",
 ];
 
 /// Tables whose rows move on in some columns, with those columns.
-const KEYED: [(&str, &[&str]); 8] = [
+const KEYED: [(&str, &[&str]); 9] = [
     (
         "transfer",
         &[
@@ -45,10 +47,11 @@ const KEYED: [(&str, &[&str]); 8] = [
     ("usage", &["refunded"]),
     ("usage_limit", &["removed_at"]),
     ("finance_case", &["resolved_at", "resolution"]),
+    ("wallet", &["unlinked_at"]),
 ];
 
 /// Tables that forget, by design.
-const MOVING: [&str; 10] = [
+const MOVING: [&str; 11] = [
     "_sqlx_migrations",
     "account_profile",
     "api_key",
@@ -58,6 +61,7 @@ const MOVING: [&str; 10] = [
     "idempotency",
     "lease",
     "limit_window",
+    "rejudgement",
     "usage_day",
 ];
 
@@ -169,7 +173,7 @@ async fn a_row_cannot_take_the_place_of_another() {
     let world = World::lived_in().await;
     let mut raw = world.raw().await;
     // Table, the columns that differ, with what they become; the others stay as the row has them.
-    let others: [(&str, &[(&str, &str)]); 16] = [
+    let others: [(&str, &[(&str, &str)]); 17] = [
         ("transfer", &[("position", "99")]),
         ("transfer", &[("id", "randomblob(32)")]),
         (
@@ -213,6 +217,7 @@ async fn a_row_cannot_take_the_place_of_another() {
         ("hold", &[("entry_seq", "999")]),
         ("finance_case", &[("id", "99")]),
         ("finance_case", &[("subject", "'another'")]),
+        ("wallet", &[("id", "99")]),
     ];
     for (table, changes) in others {
         let is_hidden = changes.iter().any(|(column, _)| *column == "rowid");

@@ -1,7 +1,8 @@
 //! From proofs to commits, and what the machine holds once they are stored.
 
 use inspay_ports::{
-    AppliedBlock, BlocksCommit, CursorRecord, Header, ProvenBlock, RangeCommit, WindowBlock,
+    AppliedBlock, BlocksCommit, ChainTags, CursorRecord, Header, ProvenBlock, RangeCommit,
+    WindowBlock,
 };
 use inspay_primitives::{BlockRef, Transfer};
 
@@ -65,10 +66,12 @@ impl Follow {
         };
         let ancestor = ancestor.map(|block| block.number);
         let orphaned = self.window.blocks_above(ancestor);
-        if !orphaned.is_empty() {
-            self.seen.branch_left(ancestor.unwrap_or(0));
-        }
-        let cursor = self.cursor_at(new_tip, ancestor, !orphaned.is_empty());
+        let seen = self.tags_of_ours(new_tip, |number| {
+            let stays = ancestor.is_some_and(|ancestor| number <= ancestor);
+            let comes = || added.iter().find(|applied| applied.block.number == number);
+            if stays { self.window.hash_at(number) } else { comes().map(|one| one.block.hash) }
+        });
+        let cursor = self.cursor_at(new_tip, ancestor, !orphaned.is_empty(), seen);
         let window_from = self.window_from(&cursor);
         let applying = Applying {
             ancestor,
@@ -161,7 +164,11 @@ impl Follow {
         let audited_to = self
             .cursor
             .map_or(self.rules.start_number.saturating_sub(1), |cursor| cursor.audited_to);
-        let cursor = CursorRecord { audited_to, ..self.cursor_at(tip, ancestor, false) };
+        // A span ends with the block that is told as final, or below it.
+        let head_number = self.head.as_ref().map_or(tip.number, |head| head.block.number);
+        let finalized_number = self.finalized_below(head_number).min(tip.number);
+        let seen = ChainTags { safe_number: finalized_number, finalized_number };
+        let cursor = CursorRecord { audited_to, ..self.cursor_at(tip, ancestor, false, seen) };
         RangeCommit {
             fencing: self.rules.fencing,
             expected_revision: self.cursor.map(|cursor| cursor.revision),

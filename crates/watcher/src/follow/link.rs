@@ -6,7 +6,7 @@ use inspay_primitives::BlockRef;
 use super::{Aim, Branch, Disagreement, Follow, HaltReason, Next};
 
 /// Headers asked for at once on the way down.
-const WALK_BLOCKS: u64 = 16;
+pub(super) const WALK_BLOCKS: u64 = 16;
 
 /// A linked branch whose lowest block does not stand on ours yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

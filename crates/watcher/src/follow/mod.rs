@@ -29,8 +29,8 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use inspay_ports::{BlocksCommit, ChainTags, CursorRecord, Header, WindowBlock};
-use inspay_primitives::{BlockRef, ChainId, FencingNumber};
+use inspay_ports::{BlocksCommit, CursorRecord, Header, TaggedBlocks, WindowBlock};
+use inspay_primitives::{B256, BlockRef, ChainId, FencingNumber};
 
 use crate::window::Window;
 use link::Link;
@@ -145,7 +145,9 @@ impl Follow {
     /// Height up to which the chain is final under a head at `head_number`.
     #[must_use]
     pub fn finalized_below(&self, head_number: u64) -> u64 {
-        self.seen.finalized(head_number, self.rules.finality_depth).min(head_number)
+        let by_depth = || head_number.saturating_sub(self.rules.finality_depth);
+        // A head below it is one of a node that lags, or of a branch that is dead: it does not lower what is final.
+        self.seen.finalized().map_or_else(by_depth, |block| block.number)
     }
 
     /// The head that was last shown.
@@ -165,9 +167,10 @@ impl Follow {
     pub fn next(&self) -> Next {
         match &self.aim {
             Aim::Look => Next::Head,
-            Aim::AskTip | Aim::AnchorTip => {
+            Aim::AskTip => {
                 self.cursor.map_or(Next::Head, |cursor| Next::HeaderAt(cursor.tip.number))
             }
+            Aim::AnchorTip => self.next_anchor(),
             Aim::AskHead => {
                 self.head.as_ref().map_or(Next::Head, |head| Next::HeaderAt(head.block.number))
             }
@@ -206,11 +209,10 @@ impl Follow {
                 self.aim = Aim::AskHead;
                 Ok(())
             }
-            (Aim::AskTip | Aim::AnchorTip, Fact::Header(header)) => self.tip_answered(header),
+            (Aim::AskTip, Fact::Header(header)) => self.tip_answered(header),
+            (Aim::AnchorTip, Fact::Headers(headers)) => self.anchored(headers),
             (Aim::AskHead, Fact::Header(header)) => self.head_confirmed(&header),
-            (Aim::Link(_) | Aim::AskHead | Aim::AnchorTip, Fact::Missing) => {
-                Err(Disagreement::Vanished)
-            }
+            (Aim::Link(_) | Aim::AskHead, Fact::Missing) => Err(Disagreement::Vanished),
             (_, Fact::Head(head)) => {
                 self.plan(head);
                 Ok(())
@@ -221,9 +223,18 @@ impl Follow {
         }
     }
 
-    /// Takes in the heights of the tags as the chain tells them; zero is no tag.
-    pub fn tags_seen(&mut self, tags: ChainTags) {
-        self.seen.raise(tags);
+    /// Takes in the tags as the chain tells them; answers whether they fit our blocks. Those that do not are of another
+    /// branch than ours, and say nothing of it.
+    pub fn tags_seen(&mut self, told: TaggedBlocks) -> bool {
+        self.seen.take(told);
+        let tip_number = self.cursor.map_or(0, |cursor| cursor.tip.number);
+        self.seen.fit(tip_number, |number| self.window.hash_at(number))
+    }
+
+    /// The hash that the block at a height must have which the chain tells as final.
+    #[must_use]
+    pub fn told_final(&self, number: u64) -> Option<B256> {
+        self.seen.finalized().filter(|block| block.number == number).map(|block| block.hash)
     }
 }
 

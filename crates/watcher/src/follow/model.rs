@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use inspay_ports::{ChainTags, CursorRecord, Header, Proof, ProvenBlock, WindowBlock};
+use inspay_ports::{CursorRecord, Header, Proof, ProvenBlock, TaggedBlocks, WindowBlock};
 use inspay_primitives::{B256, BlockRef, ChainId, FencingNumber, Timestamp, U256};
 
 use super::{Fact, Follow, FollowRules, HaltReason, Idle, Next};
@@ -135,10 +135,8 @@ pub(super) enum Turn {
 pub(super) fn turn(follow: &mut Follow, model: &Model, head: &Header, kept: &mut Kept) -> Turn {
     let learned = match follow.next() {
         Next::Head => {
-            follow.tags_seen(ChainTags {
-                safe_number: model.finalized,
-                finalized_number: model.finalized,
-            });
+            let told = model.at(model.finalized).map(|header| header.block);
+            follow.tags_seen(TaggedBlocks { safe: told, finalized: told });
             follow.learn(Fact::Head(head.clone()))
         }
         Next::HeaderAt(number) => {

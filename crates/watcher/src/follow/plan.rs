@@ -1,9 +1,12 @@
 //! What a head means, and what the cursor says after a commit.
 
 use inspay_ports::{ChainTags, CursorRecord, Header};
-use inspay_primitives::BlockRef;
+use inspay_primitives::{B256, BlockRef};
 
-use super::{Aim, Audit, Branch, Disagreement, Follow, Idle, link::Link};
+use super::{
+    Aim, Audit, Branch, Disagreement, Follow, Idle, Next,
+    link::{Link, WALK_BLOCKS, check_numbers},
+};
 
 impl Follow {
     /// The first block that was not read yet.
@@ -82,11 +85,50 @@ impl Follow {
         }
         if header.block.hash != cursor.tip.hash {
             self.walk(Link::from_head(header));
-        } else if head.block.number <= cursor.tip.number {
-            self.aim = Aim::Idle(Idle::NodeLags { head_number: head.block.number });
         } else {
-            self.checked = true;
-            self.aim = Aim::Ranges { to: self.finalized_below(head.block.number) };
+            self.aim = Aim::Idle(Idle::NodeLags { head_number: head.block.number });
+        }
+        Ok(())
+    }
+
+    /// Our tip with blocks that stand on it, up to finality, told at once: a node that stands on a dead branch has none
+    /// that do.
+    pub(super) fn next_anchor(&self) -> Next {
+        let (Some(cursor), Some(head)) = (self.cursor, &self.head) else { return Next::Head };
+        let from = cursor.tip.number;
+        let finalized = self.finalized_below(head.block.number);
+        Next::Headers { from, to: finalized.min(from.saturating_add(WALK_BLOCKS)) }
+    }
+
+    /// The answer to [`Self::next_anchor`].
+    pub(super) fn anchored(&mut self, headers: Vec<Header>) -> Result<(), Disagreement> {
+        self.aim = Aim::AnchorTip;
+        let asked = self.next_anchor();
+        self.aim = Aim::Look;
+        let (Next::Headers { from, to }, Some(cursor), Some(head)) =
+            (asked, self.cursor, self.head.clone())
+        else {
+            return Err(Disagreement::Unasked);
+        };
+        check_numbers(from, to, &headers)?;
+        let unlinked = headers
+            .iter()
+            .zip(headers.iter().skip(1))
+            .find(|(lower, upper)| upper.parent_hash != lower.block.hash);
+        if let Some((_, upper)) = unlinked {
+            return Err(Disagreement::Unlinked { number: upper.block.number });
+        }
+        if let Some(last) = headers.last()
+            && let Some(asked) = self.told_final(to).filter(|hash| *hash != last.block.hash)
+        {
+            return Err(Disagreement::WrongHash { asked, got: last.block.hash });
+        }
+        match headers.into_iter().next() {
+            Some(tip) if tip.block.hash != cursor.tip.hash => self.walk(Link::from_head(tip)),
+            Some(_) | None => {
+                self.checked = true;
+                self.aim = Aim::Ranges { to: self.finalized_below(head.block.number) };
+            }
         }
         Ok(())
     }
@@ -110,7 +152,7 @@ impl Follow {
         headers: Vec<Header>,
     ) -> Result<(), Disagreement> {
         let Some(head) = self.head.clone() else { return Err(Disagreement::Unasked) };
-        super::link::check_numbers(from, to, &headers)?;
+        check_numbers(from, to, &headers)?;
         let reaches_head = to.saturating_add(1) == head.block.number;
         let mut pending = Branch::from(headers);
         if reaches_head {
@@ -131,12 +173,26 @@ impl Follow {
         Ok(())
     }
 
+    /// Heights of our safe and our final block under `tip`, by what the chain tells of blocks that are ours.
+    pub(super) fn tags_of_ours(
+        &self,
+        tip: BlockRef,
+        hash_at: impl Fn(u64) -> Option<B256>,
+    ) -> ChainTags {
+        let (safe_number, finalized_number) = self.seen.of_ours(tip.number, hash_at);
+        let head_number = self.head.as_ref().map_or(tip.number, |head| head.block.number);
+        let by_depth = || head_number.saturating_sub(self.rules.finality_depth).min(tip.number);
+        let finalized_number = finalized_number.unwrap_or_else(by_depth);
+        ChainTags { safe_number: safe_number.max(finalized_number), finalized_number }
+    }
+
     /// The cursor after a commit whose last block is `tip` and that stands on our block `ancestor`.
     pub(super) fn cursor_at(
         &self,
         tip: BlockRef,
         ancestor: Option<u64>,
         changes_branch: bool,
+        seen: ChainTags,
     ) -> CursorRecord {
         let before = self.cursor.unwrap_or(CursorRecord {
             chain_id: self.rules.chain_id,
@@ -149,10 +205,8 @@ impl Follow {
             revision: 0,
         });
         let common = if changes_branch { ancestor.unwrap_or(0) } else { u64::MAX };
-        let head_number = self.head.as_ref().map_or(tip.number, |head| head.block.number);
-        let finalized = self.finalized_below(head_number);
-        let finalized_number = before.tags.finalized_number.max(finalized.min(tip.number));
-        let safe = self.seen.safe(finalized).max(before.tags.safe_number.min(common));
+        let finalized_number = before.tags.finalized_number.max(seen.finalized_number);
+        let safe = seen.safe_number.max(before.tags.safe_number.min(common));
         let is_whole = match self.audit {
             Audit::AsStored => before.audited_to >= before.tip.number,
             Audit::Passed => true,
@@ -173,7 +227,8 @@ impl Follow {
     /// The cursor with what moved while the tip stood still; `None` if nothing did.
     pub(super) fn upkeep(&self) -> Option<CursorRecord> {
         let before = self.cursor?;
-        let after = self.cursor_at(before.tip, Some(before.tip.number), false);
+        let seen = self.tags_of_ours(before.tip, |number| self.window.hash_at(number));
+        let after = self.cursor_at(before.tip, Some(before.tip.number), false, seen);
         (after.tags != before.tags || after.audited_to != before.audited_to).then_some(after)
     }
 

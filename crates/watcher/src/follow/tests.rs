@@ -1,7 +1,7 @@
 //! What the machine does about each kind of head, one at a time.
 
-use inspay_ports::{ChainTags, CursorRecord, Proof};
-use inspay_primitives::B256;
+use inspay_ports::{ChainTags, CursorRecord, Proof, TaggedBlocks};
+use inspay_primitives::{B256, BlockRef};
 
 use super::{
     Disagreement, Fact, Follow, HaltReason, Idle, Next,
@@ -168,10 +168,53 @@ fn a_stored_tip_is_checked_before_ranges_are_read() {
     model.finalized = 50;
     let mut follow = Follow::restore(rules(), kept.cursor, &kept.window());
     let asked = questions(&mut follow, &model, &mut kept);
-    assert_eq!(asked[..2], [Next::Head, Next::HeaderAt(11)]);
+    assert_eq!(asked[..2], [Next::Head, Next::Headers { from: 11, to: 27 }]);
     assert_follows(&model, &kept);
     assert_eq!(kept.commits[0], (4, 4));
     assert_eq!(kept.ranges, [(12, 50)]);
+}
+
+#[test]
+fn a_stored_tip_counts_only_with_blocks_that_stand_on_it() {
+    let (_, mut model, kept) = followed(12);
+    let mut other = model.clone();
+    other.reorg(1, 60);
+    model.mine(60);
+    let ask = |finalized: BlockRef| {
+        let mut follow = Follow::restore(rules(), kept.cursor, &kept.window());
+        follow.tags_seen(TaggedBlocks { safe: None, finalized: Some(finalized) });
+        follow.learn(Fact::Head(model.head().clone())).expect("fits");
+        assert_eq!(follow.next(), Next::Headers { from: 11, to: finalized.number.min(27) });
+        follow
+    };
+    let told = |model: &Model, to: u64| -> Vec<_> {
+        (11..=to).map(|number| model.at(number).expect("mined").clone()).collect()
+    };
+    // A dead tip, told with blocks of the chain.
+    let mut mixed = told(&other, 27);
+    mixed[0] = model.at(11).expect("mined").clone();
+    let wrong = ask(other.block(50)).learn(Fact::Headers(mixed));
+    assert_eq!(wrong, Err(Disagreement::Unlinked { number: 12 }));
+    // A whole branch that is not the final one.
+    let wrong = ask(other.block(27)).learn(Fact::Headers(told(&model, 27)));
+    let (asked, got) = (other.block(27).hash, model.block(27).hash);
+    assert_eq!(wrong, Err(Disagreement::WrongHash { asked, got }));
+    let mut follow = ask(model.block(50));
+    follow.learn(Fact::Headers(told(&model, 27))).expect("fits");
+    assert_eq!(follow.next(), Next::Ranges { from: 12, to: 50 });
+    assert!(follow.is_checked());
+}
+
+#[test]
+fn a_head_below_finality_does_not_lower_it() {
+    let mut model = Model::new(60);
+    model.finalized = 40;
+    let mut follow = Follow::restore(rules(), None, &[]);
+    let dead = model.at(9).expect("mined").clone();
+    assert_eq!(turn(&mut follow, &model, &dead, &mut Kept::default()), Turn::Went);
+    assert_eq!(follow.next(), Next::Ranges { from: 0, to: 40 });
+    assert_eq!(follow.told_final(40), Some(model.block(40).hash));
+    assert_eq!(follow.told_final(39), None);
 }
 
 #[test]
@@ -309,13 +352,23 @@ fn tags_never_fall_and_never_pass_the_tip() {
         (tags.safe_number, tags.finalized_number)
     };
     follow.look();
-    follow.tags_seen(ChainTags { safe_number: 50, finalized_number: 4 });
+    let block = |model: &Model, number| Some(model.block(number));
+    let beyond = BlockRef { number: 50, ..model.block(9) };
+    let told = TaggedBlocks { safe: Some(beyond), finalized: block(&model, 4) };
+    assert!(follow.tags_seen(told));
+    settle(&mut follow, &model, &mut kept);
+    assert_eq!(tags(&kept), (4, 4), "what is told of blocks to come says nothing of ours");
+    follow.tags_seen(TaggedBlocks { safe: block(&model, 9), finalized: block(&model, 4) });
     settle(&mut follow, &model, &mut kept);
     assert_eq!(tags(&kept), (9, 4));
-    follow.tags_seen(ChainTags { safe_number: 2, finalized_number: 0 });
+    let dead = |number| Some(BlockRef { hash: B256::repeat_byte(0xdd), ..model.block(number) });
+    assert!(!follow.tags_seen(TaggedBlocks { safe: dead(9), finalized: dead(8) }));
+    settle(&mut follow, &model, &mut kept);
+    assert_eq!(tags(&kept), (9, 4), "blocks of another branch say nothing of ours");
+    follow.tags_seen(TaggedBlocks { safe: block(&model, 2), finalized: None });
     model.mine(1);
     settle(&mut follow, &model, &mut kept);
-    assert_eq!(tags(&kept), (10, 4));
+    assert_eq!(tags(&kept), (9, 4));
     model.finalized = 4;
     model.reorg(3, 5);
     settle(&mut follow, &model, &mut kept);

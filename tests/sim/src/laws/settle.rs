@@ -65,6 +65,9 @@ const fn is_deep_enough(rule: ConfirmationRule, standing: Standing) -> bool {
     tag && depth as u64 <= standing.confirmations
 }
 
+/// By how much a block's time may lie before the making of an order that it pays for.
+const CLOCK_SKEW_SECONDS: i64 = 15;
+
 impl Laws {
     /// After a batch of the books was written.
     pub(crate) async fn posted(&mut self, rows: &BatchRows, oldest: Option<Timestamp>) {
@@ -190,6 +193,10 @@ impl Laws {
         let Some(terms) = self.order_due((asset, treasury, transfer.base_units)) else {
             return vec![nobody];
         };
+        // What came before an order was made pays for nothing that it could have known of.
+        if transfer.block.time.plus_seconds(CLOCK_SKEW_SECONDS) < terms.created_at {
+            return vec![nobody];
+        }
         let is_held = match self.store.order(terms.id).await {
             Ok(order) => order.is_some_and(|order| order.progress.slot_held),
             Err(_) => false,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use inspay_chain_evm::EvmChain;
 use inspay_ports::{
-    Agreement, Chain, ChainError, FeeHistory, Header, ProvenBlock, RangeAnswer, TokenFacts,
-    TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, FeeHistory, Header, ProvenBlock, RangeAnswer, TaggedBlocks,
+    TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
@@ -36,7 +36,7 @@ impl Chain for SimPort {
         self.chaos.chain("head", self.evm.head()).await
     }
 
-    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError> {
         self.chaos.chain("tags", self.evm.tags()).await
     }
 
@@ -135,6 +135,16 @@ impl Chain for SimPort {
         block: B256,
     ) -> Result<U256, ChainError> {
         self.chaos.chain("balance", self.evm.balance_of(asset, holder, block)).await
+    }
+
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        let asked = self.evm.accepts_signature(wallet, digest, signature);
+        self.chaos.chain("signature", asked).await
     }
 
     async fn fee_history(&self) -> Result<FeeHistory, ChainError> {

@@ -15,10 +15,11 @@ use inspay_ledger::{
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
     CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim, LawViolation,
-    LeaseClaim, LeaseRecord, LeaseStore, LotChange, NewOrder, OrderFilter, Page, RangeCommit,
-    ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind, StoredQuote, StoredResponse,
-    SystemBalance, TransferFilter, TransferTotals, TransferView, UsageFilter, WindowBlock,
+    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim,
+    LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange, NewOrder, OrderFilter,
+    Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind,
+    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
+    UsageFilter, WalletChallenge, WalletLinking, WalletRecord, WalletStore, WindowBlock,
     fake::FakeStore,
 };
 use inspay_primitives::{
@@ -288,6 +289,67 @@ impl CreditStore for SimStore {
 }
 
 #[async_trait]
+impl WalletStore for SimStore {
+    async fn open_challenge(&self, challenge: WalletChallenge) -> Result<(), StoreError> {
+        self.chaos.store("open challenge", true, self.inner.open_challenge(challenge)).await
+    }
+
+    async fn challenge(&self, nonce: &str) -> Result<Option<WalletChallenge>, StoreError> {
+        self.chaos.store("challenge", false, self.inner.challenge(nonce)).await
+    }
+
+    async fn link_wallet(&self, linking: WalletLinking) -> Result<Linked, StoreError> {
+        self.chaos.store("link wallet", true, self.inner.link_wallet(linking)).await
+    }
+
+    async fn unlink_wallet(
+        &self,
+        account: &AccountId,
+        chain: ChainId,
+        wallet: Address,
+        at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.chaos
+            .store("unlink wallet", true, self.inner.unlink_wallet(account, chain, wallet, at))
+            .await
+    }
+
+    async fn wallets(&self, account: &AccountId) -> Result<Vec<WalletRecord>, StoreError> {
+        self.chaos.store("wallets", false, self.inner.wallets(account)).await
+    }
+
+    async fn wallet_owner(
+        &self,
+        chain: ChainId,
+        wallet: Address,
+    ) -> Result<Option<AccountId>, StoreError> {
+        self.chaos.store("wallet owner", false, self.inner.wallet_owner(chain, wallet)).await
+    }
+
+    async fn claim_payment(&self, claim: PaymentClaim) -> Result<bool, StoreError> {
+        self.chaos.store("claim payment", true, self.inner.claim_payment(claim)).await
+    }
+
+    async fn payment_claims(&self, order: OrderId) -> Result<Vec<PaymentClaim>, StoreError> {
+        self.chaos.store("payment claims", false, self.inner.payment_claims(order)).await
+    }
+
+    async fn transfers_to_rejudge(
+        &self,
+        chain: ChainId,
+        limit: u32,
+    ) -> Result<Vec<TransferRecord>, StoreError> {
+        self.chaos
+            .store("transfers to rejudge", false, self.inner.transfers_to_rejudge(chain, limit))
+            .await
+    }
+
+    async fn rejudged(&self, transfers: Vec<TransferId>) -> Result<(), StoreError> {
+        self.chaos.store("rejudged", true, self.inner.rejudged(transfers)).await
+    }
+}
+
+#[async_trait]
 impl LeaseStore for SimStore {
     async fn lease(&self, chain: ChainId) -> Result<Option<LeaseRecord>, StoreError> {
         self.chaos.store("lease", false, self.on_time(self.inner.lease(chain))).await
@@ -457,7 +519,10 @@ impl BooksStore for SimStore {
         self.chaos.store("canonical hashes", false, asked).await
     }
 
-    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+    async fn orders_for(
+        &self,
+        probes: Vec<AttributionProbe>,
+    ) -> Result<Vec<FoundOrder>, StoreError> {
         self.chaos.store("orders for", false, self.inner.orders_for(probes)).await
     }
 

@@ -133,6 +133,16 @@ macro_rules! store_contract {
                 of_many_openings_one_case_is_made
                 cases_are_paged_newest_first
             }
+            wallets {
+                a_challenge_is_used_once
+                of_many_uses_of_a_challenge_one_counts
+                a_wallet_belongs_to_one_account
+                of_many_accounts_one_gets_the_wallet
+                a_wallet_that_was_let_go_of_is_free
+                orders_are_found_by_who_paid
+                orders_are_found_by_what_was_claimed
+                what_was_not_attributed_is_judged_again
+            }
             halts {
                 a_halt_is_kept_by_asset_and_treasury
                 what_is_of_a_halted_asset_waits

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use inspay_ledger::{ChainProgress, Outcome, Refusal};
 use inspay_primitives::{
-    Address, AssetId, ChainId, Credits, LotId, OrderId, OrderTerms, Timestamp, Transfer, U256,
+    Address, AssetId, B256, ChainId, Credits, LotId, OrderId, OrderTerms, Timestamp, Transfer, U256,
 };
 
 use super::books::{now, paying, recorded, view};
@@ -137,12 +137,15 @@ fn probe(terms: &OrderTerms) -> AttributionProbe {
         treasury: terms.treasury,
         base_units: terms.due_base_units,
         reference: None,
+        payer: Address::ZERO,
+        tx_hash: B256::ZERO,
+        block_time: terms.created_at,
     }
 }
 
 async fn found(store: &Arc<dyn Store>, probes: Vec<AttributionProbe>) -> Vec<OrderId> {
     let orders = store.orders_for(probes).await.expect("looks");
-    let mut found: Vec<OrderId> = orders.iter().map(|order| order.terms.id).collect();
+    let mut found: Vec<OrderId> = orders.iter().map(|found| found.order.terms.id).collect();
     found.sort_unstable();
     found
 }
@@ -158,7 +161,7 @@ pub async fn orders_are_found_by_reference_and_by_held_amount(store: &Arc<dyn St
         asset: inspi(),
         treasury: Address::ZERO,
         base_units: U256::from(1),
-        reference: None,
+        ..probe(&first)
     };
     let by_reference = |number| AttributionProbe { reference: Some(reference(number)), ..nothing };
     assert_eq!(found(store, vec![]).await, vec![]);
@@ -181,7 +184,7 @@ pub async fn orders_are_found_by_reference_and_by_held_amount(store: &Arc<dyn St
     assert_eq!(found(store, probes).await, [first.id, second.id]);
     let orders = store.orders_for(vec![by_reference(1)]).await.expect("looks");
     let whole = store.order(first.id).await.expect("reads");
-    assert_eq!(orders.into_iter().next(), whole);
+    assert_eq!(orders.into_iter().next().map(|found| found.order), whole);
     let many = (0..2_000).map(by_reference).collect();
     assert_eq!(found(store, many).await.len(), 4);
 }

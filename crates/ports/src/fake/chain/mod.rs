@@ -54,6 +54,8 @@ pub struct NodeFaults {
     pub moved_without_log: BTreeMap<(Address, Address), (u64, u64)>,
     /// It does not say what anybody holds.
     pub balances_unreadable: bool,
+    /// What contract wallets take for their own: of each, one digest with its signature.
+    pub accepted_signatures: BTreeMap<Address, (B256, Vec<u8>)>,
     /// What it says its chain id is, if that is not the chain's.
     pub chain_id: Option<ChainId>,
 }
@@ -87,6 +89,8 @@ pub struct NodeCalls {
     pub token_facts: u64,
     /// For balances.
     pub balance_of: u64,
+    /// For what a contract says of a signature.
+    pub accepts_signature: u64,
     /// For fees.
     pub fee_history: u64,
     /// For gas.

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::{FakeChain, Inner, NodeCalls, block::Block};
 use crate::{
     Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TokenFacts, TransferProbe, WatchFilter,
+    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 
 impl FakeChain {
@@ -175,13 +175,17 @@ impl Chain for FakeChain {
         )
     }
 
-    async fn tags(&self) -> Result<(u64, u64), ChainError> {
+    async fn tags(&self) -> Result<TaggedBlocks, ChainError> {
         self.ask(
             "read the tags",
             |calls| &mut calls.tags,
             |inner| {
-                let behind = |lag| inner.seen_height().saturating_sub(lag);
-                Ok((behind(inner.safe_lag), behind(inner.finalized_lag)))
+                let behind = |lag| {
+                    let number = inner.seen_height().saturating_sub(lag);
+                    inner.seen_at(number).map(|block| Some(block.header.block))
+                };
+                let (safe, finalized) = (behind(inner.safe_lag)?, behind(inner.finalized_lag)?);
+                Ok(TaggedBlocks { safe, finalized })
             },
         )
     }
@@ -337,6 +341,22 @@ impl Chain for FakeChain {
                 let moved = inner.faults.moved_without_log.get(&key);
                 let moved = moved.filter(|(since, _)| *since <= seen.header.block.number);
                 Ok(logged.saturating_add(U256::from(moved.map_or(0, |(_, moved)| *moved))))
+            },
+        )
+    }
+
+    async fn accepts_signature(
+        &self,
+        wallet: Address,
+        digest: B256,
+        signature: &[u8],
+    ) -> Result<bool, ChainError> {
+        self.ask(
+            "ask a wallet for its signature",
+            |calls| &mut calls.accepts_signature,
+            |inner| {
+                let known = inner.faults.accepted_signatures.get(&wallet);
+                Ok(known.is_some_and(|(at, accepted)| *at == digest && accepted == signature))
             },
         )
     }

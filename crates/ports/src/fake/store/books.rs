@@ -16,7 +16,9 @@ use super::{
     FakeStore, first,
     rows::{OrderRow, State, WorkKey, slot_of},
 };
-use crate::{AttributionProbe, BooksStore, Decide, StoreError, StoreErrorKind};
+use crate::{
+    AttributionProbe, BooksStore, Decide, FoundBy, FoundOrder, StoreError, StoreErrorKind,
+};
 
 #[async_trait]
 impl BooksStore for FakeStore {
@@ -75,17 +77,16 @@ impl BooksStore for FakeStore {
         })
     }
 
-    async fn orders_for(&self, probes: Vec<AttributionProbe>) -> Result<Vec<Order>, StoreError> {
+    async fn orders_for(
+        &self,
+        probes: Vec<AttributionProbe>,
+    ) -> Result<Vec<FoundOrder>, StoreError> {
         self.read("find orders", |state| {
-            let found: BTreeSet<OrderId> = probes
-                .iter()
-                .flat_map(|probe| {
-                    let named = probe.reference.and_then(|at| state.order_of_reference.get(&at));
-                    let slot = (probe.asset, probe.treasury, probe.base_units);
-                    named.into_iter().chain(state.slots.get(&slot)).copied()
-                })
-                .collect();
-            let row = |id| state.orders.get(&id).map(|row| row.order.clone());
+            let found: BTreeSet<(OrderId, FoundBy)> =
+                probes.iter().flat_map(|probe| state.found_for(probe)).collect();
+            let row = |(id, found_by)| {
+                state.orders.get(&id).map(|row| FoundOrder { order: row.order.clone(), found_by })
+            };
             Ok(found.into_iter().filter_map(row).collect())
         })
     }

@@ -13,6 +13,7 @@ mod lease;
 mod read;
 mod rows;
 mod sale;
+mod wallets;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},

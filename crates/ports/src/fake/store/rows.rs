@@ -17,8 +17,8 @@ use inspay_primitives::{
 use inspay_quoting::RateSample;
 
 use crate::{
-    ApiKeyRecord, AssetHalt, CaseRecord, CursorRecord, Proof, StoredQuote, StoredResponse,
-    TransferView,
+    ApiKeyRecord, AssetHalt, CaseRecord, CursorRecord, PaymentClaim, Proof, StoredQuote,
+    StoredResponse, TransferView, WalletChallenge, WalletRecord,
 };
 
 /// Where a log was seen, and which transfer it is. One log between two treasuries is two rows.
@@ -81,6 +81,13 @@ pub(super) struct State {
     pub(super) halts: BTreeMap<(AssetId, Address), AssetHalt>,
     /// Case number one comes first.
     pub(super) cases: Vec<CaseRecord>,
+
+    /// Whether each was used.
+    pub(super) challenges: BTreeMap<String, (WalletChallenge, bool)>,
+    /// Wallet number one comes first.
+    pub(super) wallets: Vec<WalletRecord>,
+    pub(super) payment_claims: Vec<PaymentClaim>,
+    pub(super) to_rejudge: BTreeSet<TransferId>,
 }
 
 #[derive(Clone, Debug)]
