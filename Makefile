@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills contracts-tools postgres-tools help
+.PHONY: demo test sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills tamper contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latenc
 faults: contracts-tools ## Try the matrix of faults and reorgs on a living chain, twenty seeds a cell.
 	cargo build --locked --bin inspay --bin matrix
 	target/debug/matrix
+
+tamper: ## Change the journal ten thousand times behind the program's back; every change is named at its entry.
+	cargo test --locked -p inspay-it --test it -- tamper::ten_thousand --ignored --nocapture
 
 KILLS ?= 100
 

@@ -2,6 +2,7 @@
 
 mod adversaries;
 mod cli;
+mod credits;
 mod delivery;
 mod faults;
 mod kill;

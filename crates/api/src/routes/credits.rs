@@ -62,8 +62,14 @@ fn read_terms(
         let detail = "Send 1 to 200 visible ASCII characters.";
         return Err(Problem::at(ProblemCode::BodyInvalid, "/reference", detail));
     }
+    if wish.valid_days.is_some() && wish.expires_at.is_some() {
+        let detail = "Name either valid_days or expires_at.";
+        return Err(Problem::at(ProblemCode::BodyInvalid, "/expires_at", detail));
+    }
     let days = wish.valid_days.unwrap_or(settings.grant_days);
-    let expires_at = if days == 0 {
+    let expires_at = if let Some(expires_at) = wish.expires_at {
+        expires_at
+    } else if days == 0 {
         Timestamp::FAR
     } else {
         state.now().plus_seconds(i64::from(days).saturating_mul(86_400))

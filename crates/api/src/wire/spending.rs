@@ -355,6 +355,10 @@ pub(crate) struct GrantWish {
     #[serde(default)]
     #[schema(example = 30)]
     pub(crate) valid_days: Option<u16>,
+    /// When they lapse, in the place of a number of days: the end of a subscription's period.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 /// A limit to set, in the place of one of the same scope, window and action.
