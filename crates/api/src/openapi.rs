@@ -36,6 +36,7 @@ use crate::problem::{PROBLEM_JSON, Problem, ProblemCode, ProblemFact};
         (name = "transfers", description = "What came to the treasury, and why it is where it is."),
         (name = "accounts", description = "Balances, lots and history."),
         (name = "spending", description = "Holds, spends, grants, limits, usage and estimates."),
+        (name = "wallets", description = "Proven wallets, claims, and where a payment is."),
         (name = "events", description = "What happened, in one sequence."),
         (name = "cases", description = "What a person has to look at."),
         (name = "operations", description = "Health and numbers."),
@@ -227,6 +228,19 @@ fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
             &[P::AccountNotFound, P::BatchSize, P::UnknownFeature, P::UnknownVariant],
             &[P::AmountZero, P::AmountAboveMaximum],
         ],
+        "create_challenge" => vec![KEYED, POSTED, &[P::AddressMalformed]],
+        "verify_wallet" => vec![
+            KEYED,
+            POSTED,
+            &[P::MessageMalformed, P::MessageForeign, P::SignatureMalformed, P::SignatureRefused],
+            &[P::ChallengeSpent, P::WalletBelongsToAnother, P::ChainUnavailable],
+        ],
+        "list_wallets" => vec![KEYED, &[P::PathInvalid, P::AccountNotFound]],
+        "delete_wallet" => {
+            vec![KEYED, &[P::PathInvalid, P::Forbidden, P::AddressMalformed, P::WalletNotFound]]
+        }
+        "create_claim" => vec![KEYED, POSTED, &[P::PathInvalid, P::OrderNotFound]],
+        "find_payment" => vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::AccountNotFound]],
         "list_events" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid]],
         _ => return None,
     })
@@ -314,7 +328,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 37);
+        assert_eq!(count, 43);
     }
 
     #[test]

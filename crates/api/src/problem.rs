@@ -193,6 +193,22 @@ problem_codes! {
     AlertsUnsound = "alerts_unsound", UNPROCESSABLE_ENTITY, "The alerts are not in order.";
     /// Not in the zone database.
     ZoneUnknown = "zone_unknown", UNPROCESSABLE_ENTITY, "There is no such time zone.";
+    /// Not a message that is made here.
+    MessageMalformed = "message_malformed", UNPROCESSABLE_ENTITY, "That is no sign-in message.";
+    /// Made for another site, or by nobody.
+    MessageForeign = "message_foreign", UNPROCESSABLE_ENTITY, "The sign-in message was not made here.";
+    /// Not hex digits.
+    SignatureMalformed = "signature_malformed", UNPROCESSABLE_ENTITY, "That is no signature.";
+    /// Neither the wallet's key nor its contract says so.
+    SignatureRefused = "signature_refused", UNPROCESSABLE_ENTITY, "The signature is not the wallet's.";
+    /// Used before, or too old.
+    ChallengeSpent = "challenge_spent", CONFLICT, "The sign-in message is used up or has run out.";
+    /// One wallet, one account.
+    WalletBelongsToAnother = "wallet_belongs_to_another", CONFLICT, "The wallet belongs to another account.";
+    /// Not this account's.
+    WalletNotFound = "wallet_not_found", NOT_FOUND, "The account has no such wallet.";
+    /// No endpoint answers.
+    ChainUnavailable = "chain_unavailable", SERVICE_UNAVAILABLE, "The chain does not answer.";
     /// No such order, or not this key's.
     OrderNotFound = "order_not_found", NOT_FOUND, "There is no such order.";
     /// No such transfer, or not this key's.

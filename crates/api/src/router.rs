@@ -20,7 +20,7 @@ use crate::{
     problem::{Problem, ProblemCode},
     routes::{
         accounts, cases, catalog, credits, docs, estimates, events, health, holds, order_events,
-        orders, quotes, spends, transfers,
+        orders, quotes, spends, transfers, wallets,
     },
     spend::named,
     state::{ApiParts, ApiState},
@@ -55,6 +55,12 @@ fn keyed_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(cases::list))
         .routes(routes!(cases::get))
         .routes(routes!(estimates::create))
+        .routes(routes!(wallets::challenge))
+        .routes(routes!(wallets::verify))
+        .routes(routes!(wallets::list))
+        .routes(routes!(wallets::unlink))
+        .routes(routes!(wallets::claim))
+        .routes(routes!(wallets::find_payment))
 }
 
 /// Routes that need a key and ask the books: a request is remembered there, not beside its answer.

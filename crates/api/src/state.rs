@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use inspay_ledger::PriceBook;
 use inspay_ledger_writer::LedgerWriter;
-use inspay_ports::Store;
+use inspay_ports::{Chain, Store};
 use inspay_primitives::{
     Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label,
     Timestamp,
@@ -130,6 +130,19 @@ impl Default for Timing {
     }
 }
 
+/// How wallets are proven.
+#[derive(Clone, Debug)]
+pub struct WalletSettings {
+    /// Whose site asks: host, with its port where that is not the usual one.
+    pub domain: String,
+    /// What the signing is for.
+    pub uri: String,
+    /// How long a message can be signed.
+    pub challenge_seconds: u32,
+    /// Chains on which contract wallets are asked.
+    pub chains: BTreeMap<ChainId, Arc<dyn Chain>>,
+}
+
 /// How credits are used and granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditSettings {
@@ -160,6 +173,8 @@ pub struct ApiParts {
     pub credits: Arc<CreditSettings>,
     /// The way into the books.
     pub writer: LedgerWriter,
+    /// How wallets are proven.
+    pub wallets: Arc<WalletSettings>,
     /// How chains are followed.
     pub chains: ChainStatuses,
     /// Changes whenever something was committed in this process. Only a hint: the store is polled too.

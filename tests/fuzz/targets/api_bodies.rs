@@ -14,7 +14,7 @@ use axum::{
     http::Request,
 };
 use inspay_api::{
-    ApiParts, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing, generate_key, router,
+    ApiParts, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing, WalletSettings, generate_key, router,
 };
 use inspay_ledger::{FeaturePrice, PriceBook, PriceVersion, SettlementRules};
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
@@ -162,6 +162,12 @@ async fn house() -> House {
             campaigns: BTreeMap::new(),
         }),
         writer,
+        wallets: Arc::new(WalletSettings {
+            domain: "pay.example".to_owned(),
+            uri: "https://pay.example".to_owned(),
+            challenge_seconds: 600,
+            chains: BTreeMap::new(),
+        }),
         store,
         clock,
         pricing: Arc::new(Prices(Arc::new(Catalog::embedded().expect("a catalog")))),

@@ -16,3 +16,4 @@ pub(crate) mod orders;
 pub(crate) mod quotes;
 pub(crate) mod spends;
 pub(crate) mod transfers;
+pub(crate) mod wallets;

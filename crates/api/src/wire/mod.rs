@@ -12,6 +12,7 @@ mod quote;
 mod spending;
 mod token;
 mod transfer;
+mod wallet;
 
 pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage, RanOut};
 pub(crate) use case::{CaseBody, CasesPage};
@@ -28,3 +29,7 @@ pub(crate) use spending::{
 };
 pub(crate) use token::{AssetBody, TokenAmount};
 pub(crate) use transfer::{Shown, TransferBody, TransfersPage};
+pub(crate) use wallet::{
+    ChallengeBody, ChallengeWish, ClaimBody, ClaimWish, ClaimsBody, PaymentBody, PaymentsBody,
+    ProofWish, WalletBody, WalletsBody,
+};

@@ -1,6 +1,7 @@
 //! A router over the in-memory store, with prices, keys and a chain that tests move by hand.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -15,7 +16,7 @@ use axum::{
 };
 use inspay_api::{
     ApiParts, ChainStatus, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing,
-    generate_key, router,
+    WalletSettings, generate_key, router,
 };
 use inspay_ledger::{
     Act, Decision, Evidence, FeaturePrice, Operation, Outcome, PriceBook, PriceVersion,
@@ -288,6 +289,12 @@ impl House {
         let parts = ApiParts {
             credits: Arc::new(credits()),
             writer,
+            wallets: Arc::new(WalletSettings {
+                domain: "pay.example".to_owned(),
+                uri: "https://pay.example".to_owned(),
+                challenge_seconds: 600,
+                chains: BTreeMap::new(),
+            }),
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as _,
             pricing: Arc::clone(&prices) as _,

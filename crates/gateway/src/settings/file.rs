@@ -15,6 +15,7 @@ pub(super) struct SettingsFile {
     pub(super) sale: SaleFile,
     pub(super) settlement: SettlementFile,
     pub(super) credits: CreditsFile,
+    pub(super) wallets: WalletsFile,
     pub(super) price_book: Vec<PriceVersion>,
     pub(super) chains: Vec<ChainFile>,
 }
@@ -57,6 +58,25 @@ impl Default for CreditsFile {
             grant_days: 30,
             warn_seconds: 3 * 86_400,
             campaigns: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WalletsFile {
+    pub(super) domain: String,
+    pub(super) uri: String,
+    pub(super) challenge_seconds: u32,
+}
+
+impl Default for WalletsFile {
+    /// The local gateway; ten minutes to sign.
+    fn default() -> Self {
+        Self {
+            domain: "localhost:8080".to_owned(),
+            uri: "http://localhost:8080".to_owned(),
+            challenge_seconds: 600,
         }
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) unpaid_orders_max: u32,
     /// How credits are used and granted.
     pub(crate) credits: Arc<CreditSettings>,
+    /// Whose site asks wallets to sign, what for, and how long a message is good.
+    pub(crate) wallets: (String, String, u32),
     /// How long before a lot lapses its owner is told.
     pub(crate) warn_seconds: u32,
     /// How long an unpaid order's amount stays out of use.

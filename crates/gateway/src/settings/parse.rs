@@ -30,7 +30,7 @@ use super::{
     SettingsError,
     file::{
         AgreementFile, AssetFile, ChainFile, ConfirmationFile, CreditsFile, HashFile, OddFile,
-        RateSourceFile, ReceiptsFile, SettingsFile, TagFile,
+        RateSourceFile, ReceiptsFile, SettingsFile, TagFile, WalletsFile,
     },
     local_chain,
 };
@@ -115,12 +115,26 @@ pub(crate) fn read(
             },
         },
         credits: Arc::new(parse_credits(&written.credits, written.price_book)?),
+        wallets: parse_wallets(&written.wallets)?,
         warn_seconds: written.credits.warn_seconds,
         unpaid_orders_max: written.sale.unpaid_orders_max,
         quarantine_seconds: odd.quarantine_seconds,
         clock_skew_seconds: odd.clock_skew_seconds,
         late_rate_age_seconds: odd.late_rate_age_seconds,
     })
+}
+
+fn parse_wallets(written: &WalletsFile) -> Result<(String, String, u32), SettingsError> {
+    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    for (setting, text) in [("wallets.domain", &written.domain), ("wallets.uri", &written.uri)] {
+        if !is_name(text) {
+            return Err(SettingsError::invalid(setting, "must be printed ASCII without spaces"));
+        }
+    }
+    if written.challenge_seconds == 0 {
+        return Err(SettingsError::invalid("wallets.challenge_seconds", "must be above zero"));
+    }
+    Ok((written.domain.clone(), written.uri.clone(), written.challenge_seconds))
 }
 
 /// The longest that credits may be set aside: limits count a hold where it was made.

@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use inspay_api::{
     ApiParts, ChainStatus, ChainTroubleKind, PricingInputs, SaleAsset, SaleSettings, Timing,
+    WalletSettings,
 };
 use inspay_chain_evm::{EndpointView, EvmChain};
 use inspay_ledger::Operation;
@@ -273,6 +274,7 @@ impl Starting<'_> {
         let parts = ApiParts {
             credits: Arc::clone(&self.settings.credits),
             writer,
+            wallets: Arc::new(self.wallets()),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             pricing: pricing as Arc<dyn PricingInputs>,
@@ -295,6 +297,11 @@ impl Starting<'_> {
                 .map_err(|why| Failure::new(FailureKind::Other, "the HTTP server broke down", why))
         });
         Ok(address)
+    }
+
+    fn wallets(&self) -> WalletSettings {
+        let (domain, uri, challenge_seconds) = self.settings.wallets.clone();
+        WalletSettings { domain, uri, challenge_seconds, chains: self.chains.clone() }
     }
 
     /// One counter that moves whenever anything was committed in this process.

@@ -1,0 +1,273 @@
+//! Proving wallets, claiming payments, and finding them.
+
+use axum::{Json, extract::State, http::StatusCode};
+use inspay_ports::{
+    Linked, Page, PaymentClaim, TransferFilter, WalletChallenge, WalletLinking, WalletProof,
+};
+use inspay_primitives::{
+    AccountId, Address, B256, ChainId, OrderId, SignIn, digest_to_sign, signer_of,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::{accounts, orders};
+use crate::{
+    auth::Caller,
+    extract::{Body, Params, PathId, read_address, read_id},
+    problem::{Problem, ProblemCode},
+    state::ApiState,
+    wire::{
+        ChallengeBody, ChallengeWish, ClaimBody, ClaimWish, ClaimsBody, PaymentBody, PaymentsBody,
+        ProofWish, Shown, WalletBody, WalletsBody,
+    },
+};
+
+/// Transfers of one chain transaction that are shown.
+const TRANSFERS_MAX: u32 = 100;
+
+/// Whose payment is looked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PaymentParams {
+    /// The account; a key of one account looks for its own.
+    #[param(example = "alice")]
+    account: String,
+}
+
+/// Makes a message that a wallet signs to be proven for an account (EIP-4361).
+#[utoipa::path(post, path = "/v1/wallets/challenge", tag = "wallets", operation_id = "create_challenge",
+    request_body = ChallengeWish,
+    responses((status = 201, description = "The message to sign.", body = ChallengeBody)))]
+pub(crate) async fn challenge(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Body(wish): Body<ChallengeWish>,
+) -> Result<(StatusCode, Json<ChallengeBody>), Problem> {
+    let account: AccountId = read_id(ProblemCode::BodyInvalid, "/account", &wish.account)?;
+    caller.may_set(&account)?;
+    let settings = &state.parts.wallets;
+    let now = state.now();
+    let message = SignIn {
+        domain: settings.domain.clone(),
+        wallet: read_address("/wallet", &wish.wallet)?,
+        account,
+        uri: settings.uri.clone(),
+        chain_id: ChainId(wish.chain_id),
+        nonce: Uuid::new_v4().simple().to_string(),
+        issued_at: now,
+        expires_at: now.plus_seconds(i64::from(settings.challenge_seconds)),
+    };
+    let challenge = WalletChallenge {
+        nonce: message.nonce.clone(),
+        account: message.account.clone(),
+        chain_id: message.chain_id,
+        wallet: message.wallet,
+        issued_at: message.issued_at,
+        expires_at: message.expires_at,
+    };
+    state.store().open_challenge(challenge).await?;
+    let body = ChallengeBody { message: message.to_text(), expires_at: message.expires_at };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// The message, if it is one of ours for this caller and still good.
+async fn read_message(state: &ApiState, caller: &Caller, text: &str) -> Result<SignIn, Problem> {
+    let wrong = |code: ProblemCode, detail: &str| Problem::at(code, "/message", detail);
+    let message = SignIn::parse(text)
+        .map_err(|error| wrong(ProblemCode::MessageMalformed, &error.to_string()))?;
+    let settings = &state.parts.wallets;
+    if message.domain != settings.domain || message.uri != settings.uri {
+        let detail = "The message was made for another site.";
+        return Err(wrong(ProblemCode::MessageForeign, detail));
+    }
+    caller.may_set(&message.account)?;
+    let known = state.store().challenge(&message.nonce).await?;
+    let is_ours = known.is_some_and(|known| {
+        let signed = WalletChallenge {
+            nonce: message.nonce.clone(),
+            account: message.account.clone(),
+            chain_id: message.chain_id,
+            wallet: message.wallet,
+            issued_at: message.issued_at,
+            expires_at: message.expires_at,
+        };
+        known == signed
+    });
+    if !is_ours {
+        let detail = "No such message was made here.";
+        return Err(wrong(ProblemCode::MessageForeign, detail));
+    }
+    let now = state.now();
+    if now >= message.expires_at || now < message.issued_at {
+        return Err(wrong(ProblemCode::ChallengeSpent, "The message has run out."));
+    }
+    Ok(message)
+}
+
+async fn proof_of(
+    state: &ApiState,
+    message: &SignIn,
+    (text, signature): (&str, &[u8]),
+) -> Result<WalletProof, Problem> {
+    if signer_of(text, signature) == Some(message.wallet) {
+        return Ok(WalletProof::Key);
+    }
+    let refused = || {
+        let detail = "The signature is not the wallet's.";
+        Problem::at(ProblemCode::SignatureRefused, "/signature", detail)
+    };
+    let chain = state.parts.wallets.chains.get(&message.chain_id).ok_or_else(refused)?;
+    let digest = digest_to_sign(text);
+    match chain.accepts_signature(message.wallet, digest, signature).await {
+        Ok(true) => Ok(WalletProof::Contract),
+        Ok(false) => Err(refused()),
+        Err(error) => {
+            tracing::warn!(%error, "a contract wallet could not be asked");
+            let detail = "No endpoint could ask the wallet's contract. Try again in a moment.";
+            Err(Problem::new(ProblemCode::ChainUnavailable, detail))
+        }
+    }
+}
+
+/// Proves a wallet for an account by its signature, of its key or its contract (ERC-1271).
+///
+/// A wallet of a chain belongs to one account. What it paid and belongs to nothing yet is judged again.
+#[utoipa::path(post, path = "/v1/wallets/verify", tag = "wallets", operation_id = "verify_wallet",
+    request_body = ProofWish,
+    responses((status = 200, description = "The wallet.", body = WalletBody)))]
+pub(crate) async fn verify(
+    State(state): State<ApiState>,
+    caller: Caller,
+    Body(wish): Body<ProofWish>,
+) -> Result<Json<WalletBody>, Problem> {
+    let message = read_message(&state, &caller, &wish.message).await?;
+    let digits = wish.signature.strip_prefix("0x").unwrap_or(&wish.signature);
+    let signature = hex::decode(digits).map_err(|_| {
+        let detail = "A signature is 0x and hex digits.";
+        Problem::at(ProblemCode::SignatureMalformed, "/signature", detail)
+    })?;
+    let proof = proof_of(&state, &message, (&wish.message, &signature)).await?;
+    let linking = WalletLinking { nonce: message.nonce.clone(), proof, at: state.now() };
+    match state.store().link_wallet(linking).await? {
+        Linked::Proven(record) => Ok(Json(WalletBody::from(&record))),
+        Linked::Spent => {
+            let detail = "The message was used before, or has run out.";
+            Err(Problem::at(ProblemCode::ChallengeSpent, "/message", detail))
+        }
+        Linked::BelongsToAnother => {
+            let detail = "Another account has proven this wallet.";
+            Err(Problem::at(ProblemCode::WalletBelongsToAnother, "/message", detail))
+        }
+    }
+}
+
+async fn wallets_of(state: &ApiState, account: &AccountId) -> Result<WalletsBody, Problem> {
+    let wallets = state.store().wallets(account).await?;
+    Ok(WalletsBody { items: wallets.iter().map(WalletBody::from).collect() })
+}
+
+/// The wallets that an account has or had, oldest first.
+#[utoipa::path(get, path = "/v1/accounts/{account}/wallets", tag = "wallets", operation_id = "list_wallets",
+    params(("account" = String, Path, description = "The account.", example = "alice")),
+    responses((status = 200, description = "The wallets.", body = WalletsBody)))]
+pub(crate) async fn list(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(account): PathId<AccountId>,
+) -> Result<Json<WalletsBody>, Problem> {
+    accounts::find(&state, &caller, &account).await?;
+    Ok(Json(wallets_of(&state, &account).await?))
+}
+
+/// Lets go of a wallet. What was credited by it stays.
+#[utoipa::path(delete, path = "/v1/accounts/{account}/wallets/{chain}/{wallet}", tag = "wallets",
+    operation_id = "delete_wallet",
+    params(("account" = String, Path, description = "The account.", example = "alice"),
+        ("chain" = u64, Path, description = "The chain.", example = 1),
+        ("wallet" = String, Path, description = "The wallet.")),
+    responses((status = 200, description = "The account's wallets.", body = WalletsBody)))]
+pub(crate) async fn unlink(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId((account, chain, wallet)): PathId<(AccountId, u64, String)>,
+) -> Result<Json<WalletsBody>, Problem> {
+    caller.may_set(&account)?;
+    let wallet: Address = read_address("wallet", &wallet)?;
+    let had = state.store().unlink_wallet(&account, ChainId(chain), wallet, state.now()).await?;
+    if !had {
+        let detail = format!("{account} has no wallet {wallet} on chain {chain}.");
+        return Err(Problem::new(ProblemCode::WalletNotFound, detail));
+    }
+    Ok(Json(wallets_of(&state, &account).await?))
+}
+
+fn read_hash(code: ProblemCode, at: &str, text: &str) -> Result<B256, Problem> {
+    text.parse()
+        .map_err(|_| Problem::at(code, at, "A chain transaction's hash is 0x and 64 hex digits."))
+}
+
+/// Claims a chain transaction for an order.
+///
+/// A claim counts only together with the order's exact amount, or a wallet that the account has proven. It is kept either
+/// way, and what it names is judged again.
+#[utoipa::path(post, path = "/v1/orders/{id}/claims", tag = "wallets", operation_id = "create_claim",
+    params(("id" = String, Path, description = "The order.")), request_body = ClaimWish,
+    responses((status = 201, description = "The order's claims.", body = ClaimsBody)))]
+pub(crate) async fn claim(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(id): PathId<OrderId>,
+    Body(wish): Body<ClaimWish>,
+) -> Result<(StatusCode, Json<ClaimsBody>), Problem> {
+    let order = orders::find(&state, &caller, id).await?;
+    caller.may_buy_for(&order.terms.account)?;
+    let tx_hash = read_hash(ProblemCode::BodyInvalid, "/tx_hash", &wish.tx_hash)?;
+    let claim = PaymentClaim {
+        order: id,
+        chain_id: order.terms.asset.chain_id,
+        tx_hash,
+        claimed_at: state.now(),
+    };
+    state.store().claim_payment(claim).await?;
+    let claims = state.store().payment_claims(id).await?;
+    let items = claims.iter().map(ClaimBody::from).collect();
+    Ok((StatusCode::CREATED, Json(ClaimsBody { items })))
+}
+
+/// Says where a payment is, and what it needs.
+///
+/// Of transfers that pay for others it says nothing but that they are not this account's.
+#[utoipa::path(get, path = "/v1/payments/{tx_hash}", tag = "wallets", operation_id = "find_payment",
+    params(("tx_hash" = String, Path, description = "The chain transaction."), PaymentParams),
+    responses((status = 200, description = "What is known of it.", body = PaymentsBody)))]
+pub(crate) async fn find_payment(
+    State(state): State<ApiState>,
+    caller: Caller,
+    PathId(tx_hash): PathId<String>,
+    Params(params): Params<PaymentParams>,
+) -> Result<Json<PaymentsBody>, Problem> {
+    let account: AccountId = read_id(ProblemCode::QueryInvalid, "account", &params.account)?;
+    accounts::find(&state, &caller, &account).await?;
+    let hash = read_hash(ProblemCode::PathInvalid, "tx_hash", &tx_hash)?;
+    let filter = TransferFilter { tx_hash: Some(hash), ..TransferFilter::default() };
+    let page = Page { after: None, limit: TRANSFERS_MAX };
+    let views = state.store().transfers(filter, page).await?;
+    let mut items = Vec::new();
+    for view in
+        views.iter().filter(|view| view.transfer.key.direction == inspay_primitives::Direction::In)
+    {
+        let paid = view.settlement.as_ref().and_then(|settled| settled.order);
+        let own = match paid {
+            Some(order) => state.store().order(order).await?,
+            None => None,
+        };
+        let own = own.filter(|order| order.terms.account == account).map(|order| order.terms.id);
+        let pending = state.pending.view(view.transfer.key.chain_id).await?;
+        let shown =
+            Shown { sale: state.sale(), cursor: pending.cursor.as_ref(), halts: &pending.halts };
+        items.push(PaymentBody::new(view, own, shown));
+    }
+    Ok(Json(PaymentsBody { tx_hash: hash.to_string(), seen: !items.is_empty(), items }))
+}
