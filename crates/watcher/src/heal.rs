@@ -3,24 +3,20 @@
 //!
 //! Never takes anything on trust here: what replaces a block's transfers is proven.
 
-use inspay_ports::{AppliedBlock, ChainError, ChainErrorKind, Header, ProvenBlock};
-use inspay_primitives::{B256, BlockRef};
+use inspay_ports::{AppliedBlock, ChainError, ChainErrorKind, ProvenBlock};
+use inspay_primitives::BlockRef;
 
 use crate::{
     bisect::Bisection,
     catch_up::check_number,
     compare::{Compared, Pair},
     error::FollowError,
-    follow::Disagreement,
     follower::Follower,
     meters,
 };
 
 /// Blocks that one audit finds and reads again. More than that are read in ranges.
 const BLOCKS_MAX: usize = 16;
-
-/// Blocks that must stand on one that takes the place of what was recorded: no dead branch is as long.
-const STANDING_BLOCKS: u64 = 16;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +59,6 @@ impl Follower {
                 Err(error) => return Err(error.into()),
             };
             check_number(number, &proven.header)?;
-            let block = proven.header.block;
-            let to = at.number.min(number.saturating_add(STANDING_BLOCKS));
-            let headers = self.chain.headers(number, to).await?;
-            must_stand(block, at, &headers)?;
             self.replace(proven).await?;
             (read_again, from) = (Some(number), number);
         }
@@ -125,26 +117,6 @@ impl Follower {
     }
 }
 
-/// Refuses a block that does not stand on the chain below `at`: a node on a dead branch proves its own blocks as well as
-/// any. `headers` begin at its height.
-fn must_stand(block: BlockRef, at: BlockRef, headers: &[Header]) -> Result<(), Disagreement> {
-    let mut parent_hash = None;
-    for (number, header) in (block.number..).zip(headers) {
-        let known = [block, at].into_iter().find(|known| known.number == number);
-        if let Some(asked) = known.map(|known| known.hash).filter(|hash| *hash != header.block.hash)
-        {
-            return Err(Disagreement::WrongHash { asked, got: header.block.hash });
-        }
-        if header.block.number != number
-            || parent_hash.is_some_and(|hash: B256| hash != header.parent_hash)
-        {
-            return Err(Disagreement::Unlinked { number });
-        }
-        parent_hash = Some(header.block.hash);
-    }
-    if headers.is_empty() { Err(Disagreement::Vanished) } else { Ok(()) }
-}
-
 /// Whether a node will not tell, however often it is asked: what it was asked for was pruned.
 const fn is_gone(error: &ChainError) -> bool {
     match &error.kind {
@@ -155,54 +127,5 @@ const fn is_gone(error: &ChainError) -> bool {
         | ChainErrorKind::RateLimited(_)
         | ChainErrorKind::RangeTooLarge { .. }
         | ChainErrorKind::Contradiction(_) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use inspay_primitives::Timestamp;
-
-    use super::*;
-
-    /// The branch of the block, the height of the known one, what was told, what comes of it.
-    type Case<'a> = (u8, u64, &'a [(u8, u8)], Result<(), Disagreement>);
-
-    fn block(number: u64, branch: u8) -> BlockRef {
-        let hash = B256::repeat_byte(branch.wrapping_mul(32).wrapping_add(number.to_le_bytes()[0]));
-        BlockRef { number, hash, time: Timestamp::from_chain_seconds(number) }
-    }
-
-    /// Blocks from 5 on, each given by its branch and its parent's.
-    fn headers(branches: &[(u8, u8)]) -> Vec<Header> {
-        let numbered = (5..).zip(branches);
-        let header = |(number, (branch, parent)): (u64, &(u8, u8))| Header {
-            block: block(number, *branch),
-            parent_hash: block(number - 1, *parent).hash,
-            receipts_root: B256::ZERO,
-            logs_bloom: Box::new([0; 256]),
-        };
-        numbered.map(header).collect()
-    }
-
-    #[test]
-    fn a_block_takes_the_place_of_another_only_on_the_chain() {
-        let wrong = |number, asked, got| {
-            let (asked, got) = (block(number, asked).hash, block(number, got).hash);
-            Err(Disagreement::WrongHash { asked, got })
-        };
-        let whole = [(1, 1), (1, 1), (1, 1)];
-        let table: [Case<'_>; 7] = [
-            (1, 7, &whole, Ok(())),
-            (1, 90, &whole, Ok(())),
-            (1, 5, &whole[..1], Ok(())),
-            (2, 7, &whole, wrong(5, 2, 1)),
-            (2, 7, &[(2, 1), (2, 2), (2, 2)], wrong(7, 1, 2)),
-            (2, 90, &[(2, 1), (1, 1), (1, 1)], Err(Disagreement::Unlinked { number: 6 })),
-            (1, 7, &[], Err(Disagreement::Vanished)),
-        ];
-        for (branch, at, told, expected) in table {
-            let stands = must_stand(block(5, branch), block(at, 1), &headers(told));
-            assert_eq!(stands, expected, "{branch} below {at}: {told:?}");
-        }
     }
 }
