@@ -10,6 +10,7 @@
 
 mod account;
 mod apply;
+mod cases;
 mod draft;
 mod entry;
 mod event;

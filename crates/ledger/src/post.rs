@@ -5,15 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use inspay_primitives::{
-    AccountId, CaseClosing, CaseKind, CaseOpening, Credits, HoldId, LimitId, LotId, OrderId,
-    Timestamp, TransferId, U256, UsageId,
+    AccountId, Credits, HoldId, LimitId, LotId, OrderId, Timestamp, TransferId, U256, UsageId,
 };
 
 use crate::{
     AccountBalance, BatchRows, BookAccount, Bucket, Entry, Event, EventKind, EventSnapshot, Hold,
     LedgerState, Limit, Lot, LotMove, LotParts, Operation, OperationRow, Outcome, Posting, Purpose,
     Refusal, Resolution, Reversal, Settlement, Side, StoredOperation, TransferMark, Unit, Usage,
-    UsageDay, UsageSums,
+    UsageDay, UsageSums, cases,
     draft::{Draft, LimitChanges, SpendChanges},
     state::Line,
 };
@@ -68,6 +67,8 @@ pub(crate) struct Batch<'a> {
     profiles: BTreeSet<AccountId>,
     /// What accounts owed that began or ceased to owe within the batch.
     owed_at_first: BTreeMap<AccountId, Credits>,
+    /// Transfers that were put into suspense with orders to choose from, or taken out of it.
+    suspended: BTreeSet<TransferId>,
 }
 
 impl<'a> Batch<'a> {
@@ -110,6 +111,7 @@ impl<'a> Batch<'a> {
             windows: BTreeSet::new(),
             profiles: BTreeSet::new(),
             owed_at_first: BTreeMap::new(),
+            suspended: BTreeSet::new(),
         }
     }
 
@@ -465,6 +467,8 @@ impl<'a> Batch<'a> {
     fn mark(&mut self, draft: &Draft, entry_seq: Option<i64>) {
         if let Some(settlement) = &draft.settlement {
             let settlement = Settlement { entry_seq, settled_at: self.now, ..settlement.clone() };
+            self.suspended
+                .extend(cases::has_candidates(&settlement).then_some(settlement.transfer));
             if let Some(record) = self.state.transfers.get_mut(&settlement.transfer) {
                 record.settlement = Some(settlement.clone());
             }
@@ -472,6 +476,8 @@ impl<'a> Batch<'a> {
         }
         if let Some(reversal) = draft.reversal {
             if let Some(record) = self.state.transfers.get_mut(&reversal.transfer) {
+                let is_over = record.settlement.as_ref().is_some_and(cases::has_candidates);
+                self.suspended.extend(is_over.then_some(reversal.transfer));
                 record.settlement = None;
                 record.generation = reversal.generation.saturating_add(1);
             }
@@ -503,30 +509,11 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Opens and resolves the cases of accounts that began or ceased to owe.
-    fn tell_cases(&mut self) {
-        for (account, at_first) in &self.owed_at_first {
-            let owed = self.state.owed_by(account);
-            let subject = account.to_string();
-            let kind = CaseKind::NegativeAccount;
-            if at_first.is_zero() {
-                let body_json = format!("{{\"account\":\"{account}\",\"owed\":\"{owed}\"}}");
-                let opening =
-                    CaseOpening { kind, subject: subject.clone(), opened_at: self.now, body_json };
-                self.rows.cases_opened.push(opening);
-            }
-            if owed.is_zero() {
-                let resolution = "what was owed came back".to_owned();
-                let closing = CaseClosing { kind, subject, resolved_at: self.now, resolution };
-                self.rows.cases_resolved.push(closing);
-            }
-        }
-    }
-
     /// What the whole batch writes.
-    pub(crate) fn into_rows(mut self) -> BatchRows {
-        self.tell_cases();
+    pub(crate) fn into_rows(self) -> BatchRows {
         let (mut rows, state) = (self.rows, self.state);
+        cases::tell_owing(state, self.now, &self.owed_at_first, &mut rows);
+        cases::tell_suspense(state, self.now, &self.suspended, &mut rows);
         if !rows.operations.is_empty() {
             rows.head = Some(state.head);
         }

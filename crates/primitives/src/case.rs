@@ -35,12 +35,14 @@ pub enum CaseKind {
     BalanceUnknown,
     /// An account owes credits: a payment was taken back after its credits were spent.
     NegativeAccount,
+    /// A payment is not known to belong to the orders that it may be meant for.
+    Suspense,
 }
 
 impl CaseKind {
     /// Every kind.
-    pub const ALL: [Self; 3] =
-        [Self::BalanceDifference, Self::BalanceUnknown, Self::NegativeAccount];
+    pub const ALL: [Self; 4] =
+        [Self::BalanceDifference, Self::BalanceUnknown, Self::NegativeAccount, Self::Suspense];
 
     /// The kind as stored and shown.
     #[must_use]
@@ -49,6 +51,7 @@ impl CaseKind {
             Self::BalanceDifference => "balance_difference",
             Self::BalanceUnknown => "balance_unknown",
             Self::NegativeAccount => "negative_account",
+            Self::Suspense => "suspense",
         }
     }
 

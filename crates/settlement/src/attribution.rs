@@ -63,21 +63,18 @@ impl OrderIndex {
         self.by_slot.get(&slot).map_or(&[], Vec::as_slice)
     }
 
-    /// The order that the payer's account says it is for: with the wallet proven, or with the exact amount.
+    /// The order that the account which has proven the payer says it is for.
+    ///
+    /// An amount that an order holds tells the order without a claim; one that no order holds any more may have been
+    /// another's, and everybody can read the hash.
     fn claimed(&self, transfer: &Transfer, latest_making: Timestamp) -> Option<&Order> {
         let claimed = self.by_claim.get(&(transfer.key.chain_id, transfer.key.tx_hash))?;
-        let fits = |order: &Order| is_payable_by(order, transfer, latest_making);
-        let by_payer = |claimed: &&Claimed| {
-            claimed.payer == Some(transfer.counterparty) && fits(&claimed.order)
-        };
-        let by_amount = |claimed: &&Claimed| {
-            claimed.order.terms.due_base_units == transfer.base_units && fits(&claimed.order)
-        };
-        // Two claims of one strength contradict each other: a person decides.
-        let proven: Vec<&Claimed> = claimed.iter().filter(by_payer).collect();
-        let found =
-            if proven.is_empty() { claimed.iter().filter(by_amount).collect() } else { proven };
-        let [found] = found[..] else { return None };
+        let mut proven = claimed.iter().filter(|claimed| {
+            claimed.payer == Some(transfer.counterparty)
+                && is_payable_by(&claimed.order, transfer, latest_making)
+        });
+        // Two claims contradict each other: a person decides.
+        let found = proven.next().filter(|_| proven.next().is_none())?;
         Some(&found.order)
     }
 
@@ -123,7 +120,8 @@ pub enum Attribution<'a> {
 
 /// Weighs the evidence, strongest first: reference, exact amount, a claim, a proven payer.
 ///
-/// A claim counts with a proven payer, or with the exact amount alone. It comes before the account's other orders, since it says which of them is meant.
+/// A claim counts with a proven payer alone. It comes before the account's other orders, since it says which of them is
+/// meant. An order that holds the exact amount needs none.
 ///
 /// `clock_skew_seconds` is how far a block's time may lie before an order's making, which is told by
 /// another clock, and still count as after it.

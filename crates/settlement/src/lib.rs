@@ -12,10 +12,12 @@ mod attribution;
 mod backing;
 mod books;
 mod plan;
+mod rejudge;
 mod worker;
 
 pub use agreement::{AgreementRule, Wanting};
 pub use attribution::{Attribution, OrderIndex, attribute};
 pub use books::{Books, BooksError};
 pub use plan::{AssetRules, Facts, SettlementPolicy, plan_settlements};
+pub use rejudge::is_judged_otherwise;
 pub use worker::{ChainWork, SettleError, SettlementWorker, StepReport, WorkerSettings};

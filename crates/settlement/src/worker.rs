@@ -9,23 +9,23 @@ use std::{
     time::Duration,
 };
 
-use inspay_ledger::{Act, Evidence, Operation, Outcome, SettlementKind, TransferRecord};
+use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
 use inspay_ports::{
     AttributionProbe, Chain, ChainError, CursorRecord, FollowedCursor, Store, StoreError,
 };
 use inspay_primitives::{
-    AssetId, B256, ChainView, Clock, Direction, Fence, Order, OrderState, Reference, Standing,
-    Timestamp, TransferId,
+    AssetId, B256, ChainView, Clock, Direction, Fence, Reference, Standing, Timestamp, TransferId,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     agreement::{AgreementRule, Wanting},
-    attribution::{Attribution, OrderIndex, attribute},
+    attribution::OrderIndex,
     backing::Backing,
     books::{Books, BooksError},
     plan::{Facts, SettlementPolicy, plan_settlements},
+    rejudge::is_judged_otherwise,
 };
 
 /// How the worker paces itself.
@@ -486,7 +486,7 @@ impl SettlementWorker {
         Ok(references)
     }
 
-    /// Takes back the suspense of transfers that something new ties to an order; the next step settles them like any other.
+    /// Takes back the suspense of transfers that something new was shown for; the next step settles them like any other.
     async fn reopen(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
         let chain_id = self.work.chain.chain_id();
         let records = self.store.transfers_to_rejudge(chain_id, self.settings.batch_upkeep).await?;
@@ -500,22 +500,25 @@ impl SettlementWorker {
             })
             .collect();
         let orders = OrderIndex::new(self.store.orders_for(probes).await?);
-        let operations = records
+        let (anew, mut looked_at): (Vec<_>, Vec<_>) = records.iter().partition(|record| {
+            is_judged_otherwise(record, &orders, self.policy.clock_skew_seconds)
+        });
+        let operations = anew
             .iter()
-            .filter(|record| is_found_now(record, &orders, self.policy.clock_skew_seconds))
             .map(|record| {
                 let transfer = record.transfer.key.id();
                 Operation::from(Act::Reopen { transfer, generation: record.generation })
             })
             .collect();
-        let refused = report.refused;
-        report.reopened = self.write(work.fence, operations, report).await?;
+        let outcomes = self.outcomes(work.fence, operations, report).await?;
+        report.reopened = applied(&outcomes);
         metrics::counter!("inspay_transfers_reopened_total").increment(count(report.reopened));
         // What was refused, for a halt or since it moved, is looked at again.
-        if report.refused == refused {
-            let looked_at = records.iter().map(|record| record.transfer.key.id()).collect();
-            self.store.rejudged(looked_at).await?;
-        }
+        let done = anew.into_iter().zip(&outcomes);
+        looked_at
+            .extend(done.filter(|(_, outcome)| !is_refused(outcome)).map(|(record, _)| record));
+        let looked_at = looked_at.iter().map(|record| record.transfer.key.id()).collect();
+        self.store.rejudged(looked_at).await?;
         Ok(())
     }
 
@@ -575,40 +578,42 @@ impl SettlementWorker {
         Ok(())
     }
 
+    /// How many were applied.
     async fn write(
         &self,
         fence: Fence,
         operations: Vec<Operation>,
         report: &mut StepReport,
     ) -> Result<usize, SettleError> {
+        self.outcomes(fence, operations, report).await.map(|outcomes| applied(&outcomes))
+    }
+
+    async fn outcomes(
+        &self,
+        fence: Fence,
+        operations: Vec<Operation>,
+        report: &mut StepReport,
+    ) -> Result<Vec<Outcome>, SettleError> {
         if operations.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
-        let mut applied: usize = 0;
-        for outcome in self.books.write(fence, operations).await? {
-            match outcome {
-                Outcome::Applied { .. } => applied = applied.saturating_add(1),
-                Outcome::AlreadyApplied { .. } => {}
-                Outcome::Refused(refusal) => {
-                    report.refused = report.refused.saturating_add(1);
-                    tracing::info!(%refusal, "an operation was refused; the next step looks again");
-                }
+        let outcomes = self.books.write(fence, operations).await?;
+        for outcome in &outcomes {
+            if let Outcome::Refused(refusal) = outcome {
+                report.refused = report.refused.saturating_add(1);
+                tracing::info!(%refusal, "an operation was refused; the next step looks again");
             }
         }
-        Ok(applied)
+        Ok(outcomes)
     }
 }
 
-/// Whether a transfer that lies in suspense would be tied to an order now.
-fn is_found_now(record: &TransferRecord, orders: &OrderIndex, clock_skew_seconds: u32) -> bool {
-    let reference = record.transfer.reference.flatten();
-    let is_suspended =
-        record.settlement.as_ref().is_some_and(|settled| settled.kind == SettlementKind::Suspense);
-    let found = attribute(&record.transfer, reference, orders, clock_skew_seconds);
-    let is_new = |order: &Order, evidence| {
-        evidence != Evidence::ExactAmount || order.progress.state != OrderState::Paid
-    };
-    is_suspended && matches!(found, Attribution::Order(order, evidence) if is_new(order, evidence))
+fn applied(outcomes: &[Outcome]) -> usize {
+    outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Applied { .. })).count()
+}
+
+fn is_refused(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Refused(_))
 }
 
 fn count(number: usize) -> u64 {

@@ -375,9 +375,7 @@ const fn evidence_sentence(evidence: Evidence) -> &'static str {
         Evidence::Reference => "It carries the order's reference behind its calldata.",
         Evidence::ExactAmount => "Its amount is reserved for this order alone.",
         Evidence::ProvenPayer => "It came from a wallet that the order's account has proven.",
-        Evidence::Claim => {
-            "The order's account claims it, and has proven the wallet or the exact amount came."
-        }
+        Evidence::Claim => "The order's account claims it, and has proven the wallet that paid.",
     }
 }
 

@@ -2,5 +2,7 @@
 
 mod attribution;
 mod planning;
+mod shown;
 mod support;
 mod working;
+mod world;

@@ -1,152 +1,18 @@
-//! The worker, step by step, over a store and a chain in memory.
+//! The worker, step by step.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
-};
+use std::collections::HashMap;
 
-use async_trait::async_trait;
-use inspay_ledger::{Operation, Outcome, SettlementKind, SettlementRules};
-use inspay_ledger_writer::{LedgerWriter, WriterLimits};
+use inspay_ledger::SettlementKind;
 use inspay_ports::{
-    Agreement, AppliedBlock, AssetHalt, BlocksCommit, BooksStore, Chain, ChainTags, HaltsCommit,
-    Proof, Store,
-    contract::samples::{self, Follower},
-    fake::{FakeChain, FakeStore},
+    Agreement, AssetHalt, ChainTags, HaltsCommit,
+    contract::samples::{self},
 };
 use inspay_primitives::{
-    BlockRef, ConfirmationPolicy, ConfirmationRule, Fence, FencingNumber, ManualClock, OrderState,
-    OrderTerms, Timestamp, Transfer, U256,
+    BlockRef, Fence, FencingNumber, OrderState, OrderTerms, Timestamp, Transfer, U256,
 };
-use inspay_settlement::{
-    AgreementRule, AssetRules, Books, BooksError, ChainWork, SettlementPolicy, SettlementWorker,
-    StepReport, Wanting, WorkerSettings,
-};
+use inspay_settlement::{AgreementRule, StepReport, Wanting, WorkerSettings};
 
-#[derive(Debug)]
-struct WriterBooks {
-    writer: LedgerWriter,
-    store: Arc<dyn Store>,
-    /// What the follower commits just before the next write.
-    before: Arc<Mutex<Option<BlocksCommit>>>,
-    /// What the follower commits during the next write.
-    meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
-}
-
-#[async_trait]
-impl Books for WriterBooks {
-    async fn write(
-        &self,
-        fence: Fence,
-        operations: Vec<Operation>,
-    ) -> Result<Vec<Outcome>, BooksError> {
-        let before = self.before.lock().expect("a lock").take();
-        if let Some(commit) = before {
-            self.store.commit_blocks(commit).await.expect("commits blocks");
-        }
-        let written = self.writer.write_fenced(fence, operations).await;
-        let meanwhile = self.meanwhile.lock().expect("a lock").take();
-        if let Some(commit) = meanwhile {
-            self.store.commit_blocks(commit).await.expect("commits blocks");
-        }
-        written.map_err(|error| BooksError {
-            transient: error.is_transient(),
-            source: Box::new(error),
-        })
-    }
-}
-
-struct World {
-    store: Arc<dyn Store>,
-    chain: Arc<FakeChain>,
-    follower: Follower,
-    worker: SettlementWorker,
-    clock: Arc<ManualClock>,
-    before: Arc<Mutex<Option<BlocksCommit>>>,
-    meanwhile: Arc<Mutex<Option<BlocksCommit>>>,
-}
-
-/// Two confirmations for up to 20 tokens, four above.
-fn policy() -> SettlementPolicy {
-    let steps = vec![(U256::from(20_000_000), ConfirmationRule::Depth(2))];
-    let confirmations = ConfirmationPolicy::new(steps, ConfirmationRule::Depth(4)).expect("policy");
-    let rules = AssetRules { decimals: 6, confirmations, late_rate_age_seconds: 3_600 };
-    SettlementPolicy {
-        assets: HashMap::from([(samples::usdt(), rules)]),
-        rules: SettlementRules::default(),
-        clock_skew_seconds: 60,
-    }
-}
-
-fn world() -> World {
-    world_with(WorkerSettings::default())
-}
-
-fn world_with(settings: WorkerSettings) -> World {
-    let store: Arc<dyn Store> = Arc::new(FakeStore::new());
-    let clock = Arc::new(ManualClock::new(samples::block_time(10)));
-    let (writer, task) = LedgerWriter::new(
-        Arc::clone(&store) as Arc<dyn BooksStore>,
-        Arc::clone(&clock) as _,
-        SettlementRules::default(),
-        WriterLimits::default(),
-    );
-    tokio::spawn(task.run());
-    let chain = Arc::new(FakeChain::new(samples::CHAIN));
-    let work = ChainWork { chain: Arc::clone(&chain) as Arc<dyn Chain>, applied: None };
-    let (before, meanwhile) = (Arc::default(), Arc::default());
-    let books = WriterBooks {
-        writer,
-        store: Arc::clone(&store),
-        before: Arc::clone(&before),
-        meanwhile: Arc::clone(&meanwhile),
-    };
-    let worker = SettlementWorker::new(
-        work,
-        Arc::clone(&store),
-        Arc::new(books),
-        Arc::clone(&clock) as _,
-        Arc::new(policy()),
-        settings,
-    );
-    World { follower: Follower::new(&store), store, chain, worker, clock, before, meanwhile }
-}
-
-fn block(branch: &str, number: u64) -> BlockRef {
-    samples::block(branch, number)
-}
-
-fn applied(block: BlockRef, transfers: Vec<Transfer>) -> AppliedBlock {
-    AppliedBlock { block, proof: Proof::ReceiptsRoot, transfers }
-}
-
-/// A payment whose calldata was read near the head.
-fn payment(tx: u64, order: &OrderTerms, base_units: U256, block: BlockRef) -> Transfer {
-    Transfer {
-        reference: Some(Some(order.reference)),
-        ..samples::paid(tx, samples::usdt(), base_units, block, 0)
-    }
-}
-
-impl World {
-    async fn step(&self) -> StepReport {
-        self.worker.step().await.expect("a step")
-    }
-
-    async fn state(&self, order: &OrderTerms) -> OrderState {
-        self.store.order(order.id).await.expect("reads").expect("an order").progress.state
-    }
-
-    async fn empty(&mut self, branch: &str, numbers: std::ops::RangeInclusive<u64>) {
-        let blocks = numbers.map(|number| applied(block(branch, number), Vec::new())).collect();
-        self.follower.extend(blocks).await;
-    }
-
-    async fn must_hold(&self) {
-        let broken = self.store.broken_laws().await.expect("reads");
-        assert!(broken.is_empty(), "{broken:?}");
-    }
-}
+use crate::world::{World, applied, block, payment, world, world_with};
 
 #[tokio::test]
 async fn a_chain_that_was_never_followed_is_left_alone() {
