@@ -241,6 +241,11 @@ fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
         }
         "create_claim" => vec![KEYED, POSTED, &[P::PathInvalid, P::OrderNotFound]],
         "find_payment" => vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::AccountNotFound]],
+        "list_payments" => vec![
+            KEYED,
+            &[P::PathInvalid, P::QueryInvalid, P::CursorInvalid, P::AccountNotFound],
+            &[P::AddressMalformed, P::WalletNotFound],
+        ],
         "list_events" => vec![KEYED, &[P::QueryInvalid, P::CursorInvalid]],
         _ => return None,
     })
@@ -328,7 +333,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 43);
+        assert_eq!(count, 44);
     }
 
     #[test]

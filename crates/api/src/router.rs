@@ -20,7 +20,7 @@ use crate::{
     problem::{Problem, ProblemCode},
     routes::{
         accounts, cases, catalog, credits, docs, estimates, events, health, holds, order_events,
-        orders, quotes, spends, transfers, wallets,
+        orders, payments, quotes, spends, transfers, wallets,
     },
     spend::named,
     state::{ApiParts, ApiState},
@@ -59,8 +59,9 @@ fn keyed_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(wallets::verify))
         .routes(routes!(wallets::list))
         .routes(routes!(wallets::unlink))
-        .routes(routes!(wallets::claim))
-        .routes(routes!(wallets::find_payment))
+        .routes(routes!(payments::claim))
+        .routes(routes!(payments::find))
+        .routes(routes!(payments::of_wallet))
 }
 
 /// Routes that need a key and ask the books: a request is remembered there, not beside its answer.

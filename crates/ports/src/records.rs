@@ -180,6 +180,8 @@ pub struct TransferFilter {
     pub order: Option<OrderId>,
     /// Attributed to an order of this account only.
     pub account: Option<AccountId>,
+    /// Paid by this wallet only.
+    pub payer: Option<(ChainId, Address)>,
     /// In suspense only.
     pub suspense_only: bool,
 }

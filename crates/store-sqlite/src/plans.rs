@@ -191,6 +191,7 @@ mod tests {
             TransferFilter { order: Some(terms(1).id), ..TransferFilter::default() },
             TransferFilter { account: Some(account(1)), ..TransferFilter::default() },
             TransferFilter { suspense_only: true, ..TransferFilter::default() },
+            TransferFilter { payer: Some((CHAIN, treasury())), ..TransferFilter::default() },
         ];
         for filter in filters {
             store.transfers(filter, page).await.expect("lists");

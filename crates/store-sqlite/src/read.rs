@@ -49,6 +49,7 @@ macro_rules! transfer_page {
              AND (?5 IS NULL OR EXISTS (\
                  SELECT 1 FROM orders o WHERE o.id = s.order_id AND o.account = ?5)) \
              AND (?6 = 0 OR s.kind = 'suspense') \
+             AND (?7 IS NULL OR (t.chain_id = ?7 AND t.counterparty = ?8 AND t.direction = 'in')) \
              ORDER BY ",
             $position,
             " DESC LIMIT ?2"
@@ -74,8 +75,19 @@ const TRANSFERS_IN_TX: &str = concat!(
     settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
-    " WHERE t.id BETWEEN ?7 AND ?8 AND t.tx_hash = ?3 AND",
+    " WHERE t.id BETWEEN ?9 AND ?10 AND t.tx_hash = ?3 AND",
     transfer_page!("+t.position"),
+);
+
+const TRANSFERS_OF_PAYER: &str = concat!(
+    "SELECT ",
+    transfer_columns!(),
+    ", ",
+    settlement_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = ?7 AND t.counterparty = ?8 AND t.direction = 'in' AND",
+    transfer_page!("t.position"),
 );
 
 const TRANSFERS_OF_ORDER: &str = concat!(
@@ -199,8 +211,9 @@ impl ReadStore for SqliteStore {
         page: Page,
     ) -> Result<Vec<TransferView>, StoreError> {
         let single = self.read("list transfers");
-        let rows = single.rows(list(&filter, page)).await?;
-        all(&rows, view).map_err(wrong(single.act))
+        let wrong = wrong(single.act);
+        let rows = single.rows(list(&filter, page).map_err(&wrong)?).await?;
+        all(&rows, view).map_err(&wrong)
     }
 
     async fn lots(&self, account: &AccountId) -> Result<Vec<Lot>, StoreError> {
@@ -331,13 +344,18 @@ impl ReadStore for SqliteStore {
 }
 
 /// The list's statement: the filter that finds the fewest rows chooses the index.
-fn list(filter: &TransferFilter, page: Page) -> Statement {
+fn list(filter: &TransferFilter, page: Page) -> Read<Statement> {
+    let payer =
+        filter.payer.map(|(chain_id, wallet)| chain(chain_id).map(|number| (number, wallet)));
+    let payer = payer.transpose()?;
     let statement = if filter.tx_hash.is_some() {
         TRANSFERS_IN_TX
     } else if filter.order.is_some() {
         TRANSFERS_OF_ORDER
     } else if filter.account.is_some() {
         TRANSFERS_OF_ACCOUNT
+    } else if payer.is_some() {
+        TRANSFERS_OF_PAYER
     } else if filter.suspense_only {
         TRANSFERS_IN_SUSPENSE
     } else {
@@ -349,11 +367,13 @@ fn list(filter: &TransferFilter, page: Page) -> Statement {
         .bind(filter.tx_hash.map(|hash| hash.to_vec()))
         .bind(filter.order.map(|order| order.uuid()))
         .bind(filter.account.as_ref().map(AccountId::to_string))
-        .bind(filter.suspense_only);
-    match filter.tx_hash.as_ref().map(TransferId::range_of) {
+        .bind(filter.suspense_only)
+        .bind(payer.map(|(number, _)| number))
+        .bind(payer.map(|(_, wallet)| wallet.to_vec()));
+    Ok(match filter.tx_hash.as_ref().map(TransferId::range_of) {
         Some(ids) => list.bind(ids.start().digest().to_vec()).bind(ids.end().digest().to_vec()),
         None => list,
-    }
+    })
 }
 
 fn view(row: &SqliteRow) -> Read<TransferView> {

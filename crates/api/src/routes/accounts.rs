@@ -28,11 +28,11 @@ const HISTORY: &str = "history";
 pub(crate) struct PageParams {
     /// The `next` of the page before.
     #[serde(default)]
-    after: Option<String>,
+    pub(super) after: Option<String>,
     /// Rows on a page, at most 200; 50 if nothing is said.
     #[serde(default)]
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// Takes no parameters.
@@ -77,10 +77,13 @@ pub(crate) async fn find(
     caller: &Caller,
     id: &AccountId,
 ) -> Result<AccountSummary, Problem> {
-    if !caller.reads(id) {
-        return Err(not_found(id));
-    }
+    must_read(caller, id)?;
     state.store().account(id).await?.ok_or_else(|| not_found(id))
+}
+
+/// Refuses keys of other accounts, as if there were no such account.
+pub(crate) fn must_read(caller: &Caller, id: &AccountId) -> Result<(), Problem> {
+    if caller.reads(id) { Ok(()) } else { Err(not_found(id)) }
 }
 
 /// What an account can spend, and what lapses when.

@@ -13,6 +13,7 @@ pub(crate) mod health;
 pub(crate) mod holds;
 pub(crate) mod order_events;
 pub(crate) mod orders;
+pub(crate) mod payments;
 pub(crate) mod quotes;
 pub(crate) mod spends;
 pub(crate) mod transfers;

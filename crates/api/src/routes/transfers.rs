@@ -58,7 +58,7 @@ fn read_filter(params: &TransfersParams, caller: &Caller) -> Result<TransferFilt
     if suspense_only || (account.is_none() && !is_narrow) {
         caller.may_read_suspense()?;
     }
-    Ok(TransferFilter { tx_hash, order, account, suspense_only })
+    Ok(TransferFilter { tx_hash, order, account, payer: None, suspense_only })
 }
 
 fn read_tx_hash(text: &str) -> Result<B256, Problem> {
@@ -78,10 +78,22 @@ struct ChainFacts {
     halts: Vec<AssetHalt>,
 }
 
-async fn chain_facts(
+/// How the chains of some transfers stand.
+pub(super) struct ChainsFacts(BTreeMap<ChainId, ChainFacts>);
+
+impl ChainsFacts {
+    pub(super) fn shown<'a>(&'a self, state: &'a ApiState, chain: ChainId) -> Shown<'a> {
+        let of_chain = self.0.get(&chain);
+        let cursor = of_chain.and_then(|facts| facts.cursor.as_ref());
+        let halts = of_chain.map_or(&[][..], |facts| &facts.halts);
+        Shown { sale: state.sale(), cursor, halts }
+    }
+}
+
+pub(super) async fn chain_facts(
     state: &ApiState,
     views: &[TransferView],
-) -> Result<BTreeMap<ChainId, ChainFacts>, Problem> {
+) -> Result<ChainsFacts, Problem> {
     let mut facts = BTreeMap::new();
     for view in views {
         let chain = view.transfer.key.chain_id;
@@ -91,18 +103,11 @@ async fn chain_facts(
             vacant.insert(ChainFacts { cursor, halts });
         }
     }
-    Ok(facts)
+    Ok(ChainsFacts(facts))
 }
 
-fn show(
-    state: &ApiState,
-    facts: &BTreeMap<ChainId, ChainFacts>,
-    view: &TransferView,
-) -> TransferBody {
-    let of_chain = facts.get(&view.transfer.key.chain_id);
-    let cursor = of_chain.and_then(|facts| facts.cursor.as_ref());
-    let halts = of_chain.map_or(&[][..], |facts| &facts.halts);
-    TransferBody::from_view(view, Shown { sale: state.sale(), cursor, halts })
+fn show(state: &ApiState, facts: &ChainsFacts, view: &TransferView) -> TransferBody {
+    TransferBody::from_view(view, facts.shown(state, view.transfer.key.chain_id))
 }
 
 /// Transfers in and out of the treasury, newest recorded first.

@@ -1,40 +1,20 @@
-//! Proving wallets, claiming payments, and finding them.
+//! Proving wallets by their signatures (EIP-4361; ERC-1271 for contract wallets that are on the chain).
+//!
+//! Never takes a signature for a contract that is yet to be made (ERC-6492): it proves nothing of who may move its tokens.
 
 use axum::{Json, extract::State, http::StatusCode};
-use inspay_ports::{
-    Linked, Page, PaymentClaim, TransferFilter, WalletChallenge, WalletLinking, WalletProof,
-};
-use inspay_primitives::{
-    AccountId, Address, B256, ChainId, OrderId, SignIn, digest_to_sign, signer_of,
-};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use inspay_ports::{Linked, WalletChallenge, WalletLinking, WalletProof};
+use inspay_primitives::{AccountId, Address, ChainId, SignIn, digest_to_sign, signer_of};
 use uuid::Uuid;
 
-use super::{accounts, orders};
+use super::accounts;
 use crate::{
     auth::Caller,
-    extract::{Body, Params, PathId, read_address, read_id},
+    extract::{Body, PathId, read_address, read_id},
     problem::{Problem, ProblemCode},
     state::ApiState,
-    wire::{
-        ChallengeBody, ChallengeWish, ClaimBody, ClaimWish, ClaimsBody, PaymentBody, PaymentsBody,
-        ProofWish, Shown, WalletBody, WalletsBody,
-    },
+    wire::{ChallengeBody, ChallengeWish, ProofWish, WalletBody, WalletsBody},
 };
-
-/// Transfers of one chain transaction that are shown.
-const TRANSFERS_MAX: u32 = 100;
-
-/// Whose payment is looked for.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PaymentParams {
-    /// The account; a key of one account looks for its own.
-    #[param(example = "alice")]
-    account: String,
-}
 
 /// Makes a message that a wallet signs to be proven for an account (EIP-4361).
 #[utoipa::path(post, path = "/v1/wallets/challenge", tag = "wallets", operation_id = "create_challenge",
@@ -47,6 +27,11 @@ pub(crate) async fn challenge(
 ) -> Result<(StatusCode, Json<ChallengeBody>), Problem> {
     let account: AccountId = read_id(ProblemCode::BodyInvalid, "/account", &wish.account)?;
     caller.may_set(&account)?;
+    let chain_id = ChainId(wish.chain_id);
+    if !state.sale().assets.iter().any(|listed| listed.asset.id.chain_id == chain_id) {
+        let detail = format!("Nothing is sold on chain {chain_id}.");
+        return Err(Problem::at(ProblemCode::BodyInvalid, "/chain_id", detail));
+    }
     let settings = &state.parts.wallets;
     let now = state.now();
     let message = SignIn {
@@ -54,7 +39,7 @@ pub(crate) async fn challenge(
         wallet: read_address("/wallet", &wish.wallet)?,
         account,
         uri: settings.uri.clone(),
-        chain_id: ChainId(wish.chain_id),
+        chain_id,
         nonce: Uuid::new_v4().simple().to_string(),
         issued_at: now,
         expires_at: now.plus_seconds(i64::from(settings.challenge_seconds)),
@@ -177,7 +162,7 @@ pub(crate) async fn list(
     caller: Caller,
     PathId(account): PathId<AccountId>,
 ) -> Result<Json<WalletsBody>, Problem> {
-    accounts::find(&state, &caller, &account).await?;
+    accounts::must_read(&caller, &account)?;
     Ok(Json(wallets_of(&state, &account).await?))
 }
 
@@ -201,73 +186,4 @@ pub(crate) async fn unlink(
         return Err(Problem::new(ProblemCode::WalletNotFound, detail));
     }
     Ok(Json(wallets_of(&state, &account).await?))
-}
-
-fn read_hash(code: ProblemCode, at: &str, text: &str) -> Result<B256, Problem> {
-    text.parse()
-        .map_err(|_| Problem::at(code, at, "A chain transaction's hash is 0x and 64 hex digits."))
-}
-
-/// Claims a chain transaction for an order.
-///
-/// A claim counts only together with the order's exact amount, or a wallet that the account has proven. It is kept either
-/// way, and what it names is judged again.
-#[utoipa::path(post, path = "/v1/orders/{id}/claims", tag = "wallets", operation_id = "create_claim",
-    params(("id" = String, Path, description = "The order.")), request_body = ClaimWish,
-    responses((status = 201, description = "The order's claims.", body = ClaimsBody)))]
-pub(crate) async fn claim(
-    State(state): State<ApiState>,
-    caller: Caller,
-    PathId(id): PathId<OrderId>,
-    Body(wish): Body<ClaimWish>,
-) -> Result<(StatusCode, Json<ClaimsBody>), Problem> {
-    let order = orders::find(&state, &caller, id).await?;
-    caller.may_buy_for(&order.terms.account)?;
-    let tx_hash = read_hash(ProblemCode::BodyInvalid, "/tx_hash", &wish.tx_hash)?;
-    let claim = PaymentClaim {
-        order: id,
-        chain_id: order.terms.asset.chain_id,
-        tx_hash,
-        claimed_at: state.now(),
-    };
-    state.store().claim_payment(claim).await?;
-    let claims = state.store().payment_claims(id).await?;
-    let items = claims.iter().map(ClaimBody::from).collect();
-    Ok((StatusCode::CREATED, Json(ClaimsBody { items })))
-}
-
-/// Says where a payment is, and what it needs.
-///
-/// Of transfers that pay for others it says nothing but that they are not this account's.
-#[utoipa::path(get, path = "/v1/payments/{tx_hash}", tag = "wallets", operation_id = "find_payment",
-    params(("tx_hash" = String, Path, description = "The chain transaction."), PaymentParams),
-    responses((status = 200, description = "What is known of it.", body = PaymentsBody)))]
-pub(crate) async fn find_payment(
-    State(state): State<ApiState>,
-    caller: Caller,
-    PathId(tx_hash): PathId<String>,
-    Params(params): Params<PaymentParams>,
-) -> Result<Json<PaymentsBody>, Problem> {
-    let account: AccountId = read_id(ProblemCode::QueryInvalid, "account", &params.account)?;
-    accounts::find(&state, &caller, &account).await?;
-    let hash = read_hash(ProblemCode::PathInvalid, "tx_hash", &tx_hash)?;
-    let filter = TransferFilter { tx_hash: Some(hash), ..TransferFilter::default() };
-    let page = Page { after: None, limit: TRANSFERS_MAX };
-    let views = state.store().transfers(filter, page).await?;
-    let mut items = Vec::new();
-    for view in
-        views.iter().filter(|view| view.transfer.key.direction == inspay_primitives::Direction::In)
-    {
-        let paid = view.settlement.as_ref().and_then(|settled| settled.order);
-        let own = match paid {
-            Some(order) => state.store().order(order).await?,
-            None => None,
-        };
-        let own = own.filter(|order| order.terms.account == account).map(|order| order.terms.id);
-        let pending = state.pending.view(view.transfer.key.chain_id).await?;
-        let shown =
-            Shown { sale: state.sale(), cursor: pending.cursor.as_ref(), halts: &pending.halts };
-        items.push(PaymentBody::new(view, own, shown));
-    }
-    Ok(Json(PaymentsBody { tx_hash: hash.to_string(), seen: !items.is_empty(), items }))
 }

@@ -8,6 +8,7 @@ mod catalog;
 mod event;
 mod health;
 mod order;
+mod payment;
 mod quote;
 mod spending;
 mod token;
@@ -20,6 +21,7 @@ pub(crate) use catalog::CatalogBody;
 pub(crate) use event::{EventBody, EventsPage};
 pub(crate) use health::{AliveBody, ChainHealth, ReadyBody};
 pub(crate) use order::{OrderBody, OrderFacts, OrderRequest, OrderSummary, OrdersPage};
+pub(crate) use payment::{PaymentBody, PaymentsBody, PaymentsPage};
 pub(crate) use quote::{LineBody, QuoteBody, QuoteWish};
 pub(crate) use spending::{
     EstimateBody, EstimateLine, EstimateWish, GrantWish, HoldBody, HoldWish, HoldsPage, LimitBody,
@@ -30,6 +32,6 @@ pub(crate) use spending::{
 pub(crate) use token::{AssetBody, TokenAmount};
 pub(crate) use transfer::{Shown, TransferBody, TransfersPage};
 pub(crate) use wallet::{
-    ChallengeBody, ChallengeWish, ClaimBody, ClaimWish, ClaimsBody, PaymentBody, PaymentsBody,
-    ProofWish, WalletBody, WalletsBody,
+    ChallengeBody, ChallengeWish, ClaimBody, ClaimWish, ClaimsBody, ProofWish, WalletBody,
+    WalletsBody,
 };

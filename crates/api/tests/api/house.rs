@@ -25,7 +25,8 @@ use inspay_ledger::{
 use inspay_ledger_writer::{LedgerWriter, WriterLimits};
 use inspay_ports::{
     ApiKeyRecord, AppliedBlock, BlocksCommit, BooksStore, ChainTags, CursorRecord, FollowStore,
-    KeyScope, Proof, SaleStore, fake::FakeStore,
+    KeyScope, Proof, SaleStore,
+    fake::{FakeChain, FakeStore},
 };
 use inspay_primitives::{
     Address, Asset, AssetId, B256, BlockRef, ChainId, Clock, ConfirmationPolicy, ConfirmationRule,
@@ -188,6 +189,8 @@ pub(crate) struct House {
     pub(crate) store: Arc<FakeStore>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) prices: Arc<Prices>,
+    /// What contract wallets are asked through.
+    pub(crate) node: Arc<FakeChain>,
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) shutdown: CancellationToken,
     pub(crate) chains: Arc<Mutex<Vec<ChainStatus>>>,
@@ -275,6 +278,7 @@ impl House {
             go_on: Notify::new(),
             mode: Mutex::new(Mode::Answer),
         });
+        let node = Arc::new(FakeChain::new(CHAIN));
         let (changed, receiver) = watch::channel(0);
         let shutdown = CancellationToken::new();
         let chains = Arc::new(Mutex::new(Vec::new()));
@@ -293,7 +297,7 @@ impl House {
                 domain: "pay.example".to_owned(),
                 uri: "https://pay.example".to_owned(),
                 challenge_seconds: 600,
-                chains: BTreeMap::new(),
+                chains: BTreeMap::from([(CHAIN, Arc::clone(&node) as _)]),
             }),
             store: Arc::clone(&store) as _,
             clock: Arc::clone(&clock) as _,
@@ -309,7 +313,7 @@ impl House {
         let keys = make_keys(&store).await;
         let router = router(parts).expect("a router");
         let next_key = AtomicU64::new(0);
-        Self { store, clock, prices, changed, shutdown, chains, keys, router, next_key }
+        Self { store, clock, prices, node, changed, shutdown, chains, keys, router, next_key }
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

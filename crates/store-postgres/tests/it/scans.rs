@@ -127,11 +127,13 @@ async fn look(world: &World, first: u64, payments: &[Transfer]) {
     assert_eq!(store.orders(of_account, PAGE).await.expect("lists").len(), 1);
     assert_eq!(store.orders(OrderFilter::default(), PAGE).await.expect("lists").len(), 20);
     assert!(store.transfer(payments[0].key.id()).await.expect("reads").is_some());
+    let payer = (CHAIN, payments[0].counterparty);
     let filters = [
         (TransferFilter { tx_hash: Some(payments[0].key.tx_hash), ..Default::default() }, 1),
         (TransferFilter { order: Some(order.id), ..Default::default() }, 1),
         (TransferFilter { account: Some(order.account.clone()), ..Default::default() }, 1),
         (TransferFilter { suspense_only: true, ..Default::default() }, 0),
+        (TransferFilter { payer: Some(payer), ..Default::default() }, 20),
         (TransferFilter::default(), 20),
     ];
     for (filter, expected) in filters {

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use inspay_ledger::{BookAccount, Entry, EntryKind, Posting, Side};
 use inspay_primitives::{
-    AccountId, Address, AssetId, Credits, Direction, OrderTerms, Transfer, TransferId, TransferKey,
-    U256,
+    AccountId, Address, AssetId, ChainId, Credits, Direction, OrderTerms, Transfer, TransferId,
+    TransferKey, U256,
 };
 
 use super::books::{now, paying, recorded};
@@ -72,14 +72,24 @@ pub async fn transfers_are_paged_and_filtered(store: &Arc<dyn Store>) {
         TransferFilter { account: Some(other.account.clone()), ..TransferFilter::default() };
     let suspended = TransferFilter { suspense_only: true, ..TransferFilter::default() };
     let in_tx = TransferFilter { tx_hash: Some(twin.key.tx_hash), ..TransferFilter::default() };
+    let paid_by = |chain_id, wallet| TransferFilter {
+        payer: Some((chain_id, wallet)),
+        ..TransferFilter::default()
+    };
+    let (by_payer, payer) = (paid_by(CHAIN, twin.counterparty), twin.counterparty);
     for limit in [1, 3, u32::MAX] {
         assert_eq!(paged(store, &all, limit).await, newest_first(&|_| true));
+        assert_eq!(paged(store, &by_payer, limit).await, newest_first(&|_| true));
+        assert_eq!(paged(store, &paid_by(ChainId(1), payer), limit).await, vec![]);
+        assert_eq!(paged(store, &paid_by(CHAIN, twin.key.treasury), limit).await, vec![]);
         assert_eq!(paged(store, &of_order, limit).await, newest_first(&|at| at % 4 == 0));
         assert_eq!(paged(store, &of_account, limit).await, newest_first(&|at| at % 4 == 1));
         assert_eq!(paged(store, &suspended, limit).await, newest_first(&|at| at % 4 == 2));
         assert_eq!(paged(store, &in_tx, limit).await, newest_first(&|at| at == 0 || at == 12));
         let none = TransferFilter { suspense_only: true, ..of_order.clone() };
         assert_eq!(paged(store, &none, limit).await, vec![]);
+        let in_suspense = TransferFilter { suspense_only: true, ..by_payer.clone() };
+        assert_eq!(paged(store, &in_suspense, limit).await, newest_first(&|at| at % 4 == 2));
         let both = TransferFilter { tx_hash: Some(twin.key.tx_hash), ..of_order.clone() };
         assert_eq!(paged(store, &both, limit).await, newest_first(&|at| at == 0 || at == 12));
     }

@@ -218,13 +218,19 @@ fn micros(quantity: U256) -> Result<Credits, StoreErrorKind> {
 
 impl State {
     fn is_listed(&self, view: &TransferView, filter: &TransferFilter) -> bool {
-        let TransferFilter { tx_hash, order, account, suspense_only } = filter;
+        let TransferFilter { tx_hash, order, account, payer, suspense_only } = filter;
         let settled = view.settlement.as_ref();
         let paid_order = settled.and_then(|settled: &Settlement| settled.order);
         let owner =
             paid_order.and_then(|id| self.orders.get(&id)).map(|row| &row.order.terms.account);
         let in_suspense = settled.is_some_and(|settled| settled.kind == SettlementKind::Suspense);
-        tx_hash.is_none_or(|hash| view.transfer.key.tx_hash == hash)
+        let paid_by = |(chain_id, wallet)| {
+            let key = &view.transfer.key;
+            let is_paid = key.direction == Direction::In && key.chain_id == chain_id;
+            is_paid && view.transfer.counterparty == wallet
+        };
+        payer.is_none_or(paid_by)
+            && tx_hash.is_none_or(|hash| view.transfer.key.tx_hash == hash)
             && (order.is_none() || paid_order == *order)
             && (account.is_none() || owner == account.as_ref())
             && (!suspense_only || in_suspense)
