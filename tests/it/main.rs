@@ -12,6 +12,7 @@ mod pay;
 mod refuse;
 mod rescan;
 mod restart;
+mod spending;
 mod stories;
 mod tamper;
 mod topology;

@@ -3,6 +3,7 @@
 //! Never sleeps for a guess: it waits on a condition, with a deadline.
 #![expect(clippy::panic, reason = "a harness fails the test that it serves")]
 
+mod asker;
 pub mod crash;
 pub mod live;
 pub mod proxy;
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+pub use asker::Asker;
 use inspay_devchain::{Deployment, Devchain};
 use inspay_primitives::{Address, B256, Reference, U256};
 use reqwest::{Client, StatusCode};
