@@ -70,7 +70,7 @@ impl Spender {
     async fn ask(&mut self, path: &str, body: &Value) -> (StatusCode, Value) {
         self.asked += 1;
         let key = format!("{}-{}", self.name, self.asked);
-        let answer = if self.asked % 3 == 0 {
+        let answer = if self.asked.is_multiple_of(3) {
             let (one, other) =
                 tokio::join!(self.asker.post(path, &key, body), self.asker.post(path, &key, body));
             assert_eq!((one.0, &one.1["id"]), (other.0, &other.1["id"]), "{path} {key}");
@@ -114,7 +114,7 @@ impl Spender {
             return false;
         }
         let path = |how: &str| format!("/v1/holds/{}/{how}", told["id"].as_str().expect("an id"));
-        if self.asked % 2 == 0 {
+        if self.asked.is_multiple_of(2) {
             let (status, told) = self.ask(&path("release"), &json!({})).await;
             assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("released")), "{told}");
         } else {
@@ -136,7 +136,7 @@ impl Spender {
     async fn run(mut self) -> BTreeMap<String, Credits> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let done = if (self.name + self.asked) % 3 == 0 {
+            let done = if (self.name + self.asked).is_multiple_of(3) {
                 self.spend().await
             } else {
                 self.hold().await
@@ -287,7 +287,7 @@ async fn at_once(askers: &[Asker], round: &str, requests: u64) -> (Vec<Value>, u
     let mut running = JoinSet::new();
     for (number, asker) in (0..requests).zip(askers.iter().cycle()) {
         let (asker, key) = (asker.clone(), format!("{round}-{number}"));
-        let path = if number % 2 == 0 { "/v1/holds" } else { "/v1/spends" };
+        let path = if number.is_multiple_of(2) { "/v1/holds" } else { "/v1/spends" };
         running.spawn(async move {
             let wish = json!({ "account": "alice", "feature": "chat", "units": 1 });
             (path, asker.post(path, &key, &wish).await)

@@ -208,7 +208,7 @@ impl Journal {
 
 async fn run(raw: &mut SqliteConnection, sql: &str) -> u64 {
     let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(raw).await;
-    done.unwrap_or_else(|error| panic!("{sql}: {error}")).rows_affected()
+    done.map_err(|error| format!("{sql}: {error}")).expect("runs").rows_affected()
 }
 
 /// Tampers so many times, and sees each change named at the first entry that is wrong.
@@ -238,6 +238,30 @@ async fn contents(raw: &mut SqliteConnection, table: &str) -> Vec<String> {
     let sql = format!("SELECT {} AS row FROM {table} ORDER BY 1", quoted.join(" || ',' || "));
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(raw).await.expect("reads");
     rows.iter().map(|row| row.get("row")).collect()
+}
+
+/// The journal's end is where the head says: neither before nor behind it, and the same entry.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_was_cut_off_or_put_on_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut journal = Journal::lived_in(&folder.path().join("tamper.db")).await;
+    let newest = journal.entries;
+    run(&mut journal.raw, &format!("DELETE FROM entry WHERE seq > {}", newest - 3)).await;
+    assert_eq!(journal.named().await, Some(newest - 2));
+    journal.restore("entry").await;
+    for (change, first) in [
+        ("entry_seq = entry_seq - 2", newest - 1),
+        ("entry_seq = entry_seq + 1", newest + 1),
+        ("entry_hash = zeroblob(32)", newest),
+    ] {
+        run(&mut journal.raw, "CREATE TEMP TABLE kept_head AS SELECT * FROM ledger_head").await;
+        run(&mut journal.raw, &format!("UPDATE ledger_head SET {change}")).await;
+        assert_eq!(journal.named().await, Some(first), "{change}");
+        run(&mut journal.raw, "DELETE FROM ledger_head").await;
+        run(&mut journal.raw, "INSERT INTO ledger_head SELECT * FROM kept_head").await;
+        run(&mut journal.raw, "DROP TABLE kept_head").await;
+    }
+    assert_eq!(journal.named().await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

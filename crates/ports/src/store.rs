@@ -259,6 +259,9 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// Entries in sequence after `after`, with postings and lots as granted, for recomputing hashes.
     async fn entries(&self, after: i64, limit: u32) -> Result<Vec<Entry>, StoreError>;
 
+    /// Number and hash of the newest entry, as the head says; zero and [`inspay_ledger::GENESIS_HASH`] before the first.
+    async fn journal_end(&self) -> Result<(i64, B256), StoreError>;
+
     /// All balances but those of accounts with credits, or theirs too.
     async fn balances(&self, with_accounts: bool) -> Result<Vec<SystemBalance>, StoreError>;
 

@@ -115,6 +115,24 @@ impl Walk<'_> {
         }
         true
     }
+
+    /// Sees that the journal ends where its head says.
+    fn compare_end(&mut self, entry_seq: i64, entry_hash: B256) {
+        let next = self.after.saturating_add(1);
+        let broken = if entry_seq > self.after {
+            let why = format!("entry {next} is missing: the head is at entry {entry_seq}");
+            Some(BrokenRow { entry_seq: next, why })
+        } else if entry_seq < self.after {
+            let why = format!("it lies behind the head, which is at entry {entry_seq}");
+            Some(BrokenRow { entry_seq: entry_seq.saturating_add(1), why })
+        } else if entry_hash != self.found.head_hash {
+            let why = format!("its hash is {}, the head says {entry_hash}", self.found.head_hash);
+            Some(BrokenRow { entry_seq, why })
+        } else {
+            None
+        };
+        self.found.broken = broken;
+    }
 }
 
 /// Reads the whole journal and compares, with a checkpoint too if one is given; `progress` is told how many entries have
@@ -133,9 +151,19 @@ pub async fn verify_ledger(
     };
     let mut walk = Walk { found, after: 0, checkpoint };
     let mut page_entries = PAGE_ENTRIES;
+    let mut end = None;
     loop {
         match store.entries(walk.after, page_entries).await {
-            Ok(page) if page.is_empty() => break,
+            Ok(page) if page.is_empty() => {
+                let (entry_seq, entry_hash) = store.journal_end().await?;
+                // Entries that were made meanwhile are read on, once: what the head names is there for good.
+                if entry_seq > walk.after && end != Some(entry_seq) {
+                    end = Some(entry_seq);
+                    continue;
+                }
+                walk.compare_end(entry_seq, entry_hash);
+                break;
+            }
             Ok(page) => {
                 if !walk.over(&page) {
                     return Ok(walk.found);
@@ -153,6 +181,9 @@ pub async fn verify_ledger(
             Err(error) => return Err(error),
         }
         progress(walk.found.entries);
+    }
+    if walk.found.broken.is_some() {
+        return Ok(walk.found);
     }
     if let Some(checkpoint) = checkpoint.filter(|it| it.entry_seq > walk.after) {
         let why = format!("{} signed it off, and it is not there", checkpoint.signed_off_by);

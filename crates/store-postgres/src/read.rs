@@ -10,17 +10,21 @@ use inspay_ports::{
     AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
     SystemBalance, TransferFilter, TransferTotals, TransferView,
 };
-use inspay_primitives::{AccountId, Address, AssetId, TransferId};
+use inspay_primitives::{AccountId, Address, AssetId, B256, TransferId};
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
-    codec::{self, Fields, Read, all, lot_columns, transfer_columns, transfer_with_settlement},
+    codec::{
+        self, Fields, Read, all, corrupt, lot_columns, transfer_columns, transfer_with_settlement,
+    },
     columns::{chain, height},
     error::{failed, wrong},
     laws, schema,
     session::Statement,
     store::PostgresStore,
 };
+
+const JOURNAL_END: &str = "SELECT entry_seq, entry_hash FROM ledger_head";
 
 const TRANSFER: &str = concat!(
     "SELECT ",
@@ -321,6 +325,16 @@ impl ReadStore for PostgresStore {
             }
         }
         Ok(broken)
+    }
+
+    async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
+        let single = self.keyed("read the journal's end");
+        let row = single.row(sqlx::query(JOURNAL_END)).await?;
+        row.map_or(Err(corrupt("ledger_head", "there is none")), |row| {
+            let fields = Fields(&row);
+            Ok((fields.get("entry_seq")?, fields.hash("entry_hash")?))
+        })
+        .map_err(wrong(single.act))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use inspay_ports::{
     AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
     SystemBalance, TransferFilter, TransferTotals, TransferView,
 };
-use inspay_primitives::{AccountId, Address, AssetId, Credits, Direction, TransferId, U256};
+use inspay_primitives::{AccountId, Address, AssetId, B256, Credits, Direction, TransferId, U256};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -25,6 +25,8 @@ use crate::{
     session::{Statement, cold, hot},
     store::SqliteStore,
 };
+
+const JOURNAL_END: &str = "SELECT entry_seq, entry_hash FROM ledger_head WHERE singleton = 1";
 
 const TRANSFER: &str = concat!(
     "SELECT ",
@@ -327,6 +329,16 @@ impl ReadStore for SqliteStore {
         let broken = laws::broken(&mut session).await?;
         session.abandon().await?;
         Ok(broken)
+    }
+
+    async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
+        let single = self.read("read the journal's end");
+        let row = single.row(cold(JOURNAL_END)).await?;
+        row.map_or(Err(corrupt("ledger_head", "there is none")), |row| {
+            let fields = Fields(&row);
+            Ok((fields.get("entry_seq")?, fields.hash("entry_hash")?))
+        })
+        .map_err(wrong(single.act))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

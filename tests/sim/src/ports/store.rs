@@ -638,6 +638,10 @@ impl ReadStore for SimStore {
         self.inner.broken_laws().await
     }
 
+    async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
+        self.inner.journal_end().await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.inner.ping().await
     }

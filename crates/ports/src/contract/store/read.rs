@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use inspay_ledger::{BookAccount, Entry, EntryKind, Posting, Side};
+use inspay_ledger::{BookAccount, Entry, EntryKind, GENESIS_HASH, Posting, Side};
 use inspay_primitives::{
     AccountId, Address, AssetId, ChainId, Credits, Direction, OrderTerms, Transfer, TransferId,
     TransferKey, U256,
@@ -165,6 +165,7 @@ pub async fn entries_can_be_recomputed_page_by_page(store: &Arc<dyn Store>) {
             }
         }
         assert_eq!(seq, i64::try_from(parts.len()).expect("small"));
+        assert_eq!(store.journal_end().await.expect("tells"), (seq, previous));
     }
     assert_eq!(store.entries(i64::MAX, 10).await.expect("lists"), vec![]);
 }
@@ -347,6 +348,7 @@ pub async fn a_fresh_store_answers_and_is_lawful(store: &Arc<dyn Store>) {
     assert!(known > 0);
     assert_eq!(store.broken_laws().await.expect("checks"), vec![]);
     assert_eq!(store.entries(0, 10).await.expect("lists"), vec![]);
+    assert_eq!(store.journal_end().await.expect("tells"), (0, GENESIS_HASH));
     assert_eq!(store.accounts(None, 10).await.expect("lists"), vec![]);
     assert_eq!(store.keys().await.expect("lists"), vec![]);
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use inspay_ledger::{BookAccount, Entry, Event, Lot, Settlement, SettlementKind, Side, Unit};
 use inspay_primitives::{
-    AccountId, Address, AssetId, Credits, Direction, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, Credits, Direction, Timestamp, Transfer, TransferId, U256,
 };
 
 use super::{
@@ -148,6 +148,13 @@ impl ReadStore for FakeStore {
 
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError> {
         self.read("check the laws", |state| Ok(state.broken_laws()))
+    }
+
+    async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
+        self.read("read the journal's end", |state| {
+            let head = state.head.0;
+            Ok((head.entry_seq, head.entry_hash))
+        })
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
