@@ -81,9 +81,11 @@ async fn whoever_knows_the_hash_of_a_payment_gains_nothing_by_it() {
     let payment = pay(&chain, &aims, chain.buyer(0)).await;
     let mallorys = gateway.make_key("mallory", "account:mallory").await;
     let operators = gateway.use_key(mallorys);
-    // There is no way to hand in a hash, and nothing to be learned of another's payment.
+    // Handing in its hash ties it to nothing, and tells nothing of another's payment.
     let claim = json!({ "tx_hash": payment });
     let (status, _) = gateway.post(&format!("{}/claims", order_path(&wants)), &claim).await;
+    assert_eq!(status.as_u16(), 201);
+    let (status, _) = gateway.post(&format!("{}/claims", order_path(&aims)), &claim).await;
     assert_eq!(status.as_u16(), 404);
     let (_, seen) = gateway.get(&format!("/v1/transfers?tx_hash={payment}")).await;
     assert_eq!(seen["items"].as_array().map(Vec::len), Some(0), "{seen}");

@@ -17,3 +17,4 @@ mod stories;
 mod tamper;
 mod topology;
 mod twap;
+mod wallets;

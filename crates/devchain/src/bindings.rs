@@ -43,3 +43,9 @@ sol!(
     PoolCallee,
     "../../contracts/artifacts/PoolCallee.json"
 );
+sol!(
+    #[derive(Debug)]
+    #[sol(rpc)]
+    ContractWallet,
+    "../../contracts/artifacts/ContractWallet.json"
+);

@@ -14,9 +14,12 @@ mod error;
 mod process;
 mod toolchain;
 mod uniswap;
+mod wallet;
 
 pub use acts::transfer_request;
-pub use bindings::{FakeToken, InspiToken, Multisend, PoolCallee, PriceFeed, TetherToken};
+pub use bindings::{
+    ContractWallet, FakeToken, InspiToken, Multisend, PoolCallee, PriceFeed, TetherToken,
+};
 pub use branches::{Branch, Replay, Snapshot};
 pub use bulk::Bulk;
 pub use chain::{AnvilOptions, Devchain, Mining};

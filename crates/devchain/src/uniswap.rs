@@ -102,7 +102,7 @@ impl Devchain {
         self.deploy_code(&creation(&code, arguments)).await
     }
 
-    async fn deploy_code(&self, code: &Bytes) -> Result<Address, DevchainError> {
+    pub(crate) async fn deploy_code(&self, code: &Bytes) -> Result<Address, DevchainError> {
         let deployer = self.deployment().deployer;
         let nonce = self.provider().get_transaction_count(deployer).pending().await?;
         let request = TransactionRequest::default()

@@ -68,6 +68,8 @@ enum Command {
     /// List what a person has to look at, or show one case.
     #[command(subcommand)]
     Cases(commands::cases::CasesCommand),
+    /// Say where a payment is, and what it pays for.
+    Find(commands::find::FindArgs),
     /// List accounts with their credits, or show one.
     Accounts(commands::accounts::AccountsArgs),
     /// Make, list and revoke API keys.
@@ -163,6 +165,7 @@ async fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Reconcile => commands::reconcile::run(context).await,
         Command::Ledger(command) => commands::ledger::run(command, context).await,
         Command::Cases(command) => commands::cases::run(command, context).await,
+        Command::Find(args) => commands::find::run(args, context).await,
         Command::Accounts(args) => commands::accounts::run(args, context).await,
         Command::Keys(command) => commands::keys::run(command, context).await,
         Command::Doctor => commands::doctor::run(context).await,

@@ -7,6 +7,7 @@ pub(crate) mod cases;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod find;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod migrate;
