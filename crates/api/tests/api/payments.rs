@@ -45,7 +45,7 @@ async fn a_payment_is_found_from_nowhere_to_credited() {
     assert_eq!((&nothing["seen"], &nothing["items"]), (&json!(false), &json!([])));
     assert!(nothing["needs"].as_str().expect("a text").contains("another address"));
 
-    house.mine(vec![paid.clone()]).await;
+    house.mine(vec![paid]).await;
     let found = house.find("alice", &paid).await;
     assert_eq!(found["seen"], json!(true));
     let (told, needs) = state(&found);
@@ -70,7 +70,7 @@ async fn a_payment_without_evidence_says_what_it_needs() {
     let house = House::new().await;
     house.order("alice", "USDT").await;
     let paid = payment(USDT, U256::from(1_234_567), 1);
-    house.mine(vec![paid.clone()]).await;
+    house.mine(vec![paid]).await;
     house.suspend(&paid).await;
     let found = house.find("alice", &paid).await;
     let (told, needs) = state(&found);
@@ -83,7 +83,7 @@ async fn a_proven_wallet_shows_what_it_paid() {
     let house = House::new().await;
     let order = house.order("alice", "USDT").await;
     let (own, odd) = (by_wallet(read(&order["due"]["base_units"]), 1), by_wallet(U256::from(7), 2));
-    house.mine(vec![own.clone(), odd.clone(), payment(USDT, U256::from(9), 3)]).await;
+    house.mine(vec![own, odd, payment(USDT, U256::from(9), 3)]).await;
     house.attribute(&own, &order).await;
     house.suspend(&odd).await;
     let path = format!("/v1/accounts/alice/wallets/{CHAIN}/{}/payments", key().address());

@@ -1,6 +1,7 @@
 //! Holds, spends, grants, limits, usage and estimates over HTTP.
 
 use axum::http::Method;
+use inspay_primitives::Credits;
 use serde_json::{Value, json};
 
 use crate::house::{Answer, House, USDT, payment, read};
@@ -111,8 +112,8 @@ async fn missing_credits_come_with_the_least_purchase_and_the_refusal_stays() {
     assert_eq!(short.problem(), (402, "insufficient_credits".to_owned()));
     let fact = &short.json()["errors"][0];
     assert_eq!(fact["code"], "minimum_purchase");
-    let least: f64 = fact["detail"].as_str().expect("credits").parse().expect("a number");
-    assert!(least >= 12.0, "{fact}");
+    let least: Credits = fact["detail"].as_str().expect("credits").parse().expect("a number");
+    assert!(least >= "12".parse().expect("credits"), "{fact}");
     let grant = json!({ "source": "prize", "reference": "p1", "credits": "12" });
     let granted = house.post(&house.keys.application, "/v1/accounts/alice/grants", &grant).await;
     assert_eq!(granted.status, 201);
