@@ -3,6 +3,7 @@
 //! Never asks the chain: it says what the database knows, and that is what credits follow from.
 
 use clap::Args;
+use inspay_ledger::SettlementKind;
 use inspay_ports::{CursorRecord, Page, Store, TransferFilter, TransferView};
 use inspay_primitives::{B256, Order, format_units};
 use serde_json::{Value, json};
@@ -84,7 +85,13 @@ impl Found {
             (None, true) => "waits for its confirmations",
             (None, false) => "its block left the chain",
             (Some(_), false) => "its block left the chain; it is being taken back",
-            (Some(settled), true) => settled.kind.as_str(),
+            (Some(settled), true) => match settled.kind {
+                SettlementKind::Order => "credited to its order",
+                SettlementKind::Late => "credited to its order, late",
+                SettlementKind::Suspense => "in suspense: nobody's yet",
+                SettlementKind::Withdrawal => "left the treasury",
+                SettlementKind::Ignored => "moves nothing",
+            },
         }
     }
 }

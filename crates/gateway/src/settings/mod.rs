@@ -52,6 +52,17 @@ impl fmt::Display for Database {
     }
 }
 
+/// What a sign-in message says of the site.
+#[derive(Clone, Debug)]
+pub(crate) struct SignInSettings {
+    /// Whose site asks: host, with its port where that is not the usual one.
+    pub(crate) domain: String,
+    /// What the signing is for.
+    pub(crate) uri: String,
+    /// How long a message can be signed.
+    pub(crate) challenge_seconds: u32,
+}
+
 /// Everything the gateway goes by.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -72,7 +83,7 @@ pub(crate) struct Settings {
     /// How credits are used and granted.
     pub(crate) credits: Arc<CreditSettings>,
     /// Whose site asks wallets to sign, what for, and how long a message is good.
-    pub(crate) wallets: (String, String, u32),
+    pub(crate) wallets: SignInSettings,
     /// How long before a lot lapses its owner is told.
     pub(crate) warn_seconds: u32,
     /// How long an unpaid order's amount stays out of use.

@@ -27,7 +27,7 @@ use reqwest::Url;
 
 use super::{
     AssetSettings, ChainSettings, DEFAULT_AUDIT_INTERVAL, Database, RateSourceSettings, Settings,
-    SettingsError,
+    SettingsError, SignInSettings,
     file::{
         AgreementFile, AssetFile, ChainFile, ConfirmationFile, CreditsFile, HashFile, OddFile,
         RateSourceFile, ReceiptsFile, SettingsFile, TagFile, WalletsFile,
@@ -124,7 +124,7 @@ pub(crate) fn read(
     })
 }
 
-fn parse_wallets(written: &WalletsFile) -> Result<(String, String, u32), SettingsError> {
+fn parse_wallets(written: &WalletsFile) -> Result<SignInSettings, SettingsError> {
     let is_name = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     for (setting, text) in [("wallets.domain", &written.domain), ("wallets.uri", &written.uri)] {
         if !is_name(text) {
@@ -134,7 +134,11 @@ fn parse_wallets(written: &WalletsFile) -> Result<(String, String, u32), Setting
     if written.challenge_seconds == 0 {
         return Err(SettingsError::invalid("wallets.challenge_seconds", "must be above zero"));
     }
-    Ok((written.domain.clone(), written.uri.clone(), written.challenge_seconds))
+    Ok(SignInSettings {
+        domain: written.domain.clone(),
+        uri: written.uri.clone(),
+        challenge_seconds: written.challenge_seconds,
+    })
 }
 
 /// The longest that credits may be set aside: limits count a hold where it was made.

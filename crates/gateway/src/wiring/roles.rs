@@ -30,7 +30,7 @@ use super::{GatewayPricing, Points, connect_evm, rate_book};
 use crate::{
     exit::{Failure, FailureKind, Outcome},
     process_name::{has_ended, process_name},
-    settings::{ChainSettings, Settings},
+    settings::{ChainSettings, Settings, SignInSettings},
     system_clock::SystemClock,
     telemetry,
 };
@@ -300,7 +300,7 @@ impl Starting<'_> {
     }
 
     fn wallets(&self) -> WalletSettings {
-        let (domain, uri, challenge_seconds) = self.settings.wallets.clone();
+        let SignInSettings { domain, uri, challenge_seconds } = self.settings.wallets.clone();
         WalletSettings { domain, uri, challenge_seconds, chains: self.chains.clone() }
     }
 
