@@ -217,8 +217,13 @@ mod tests {
             payer: None,
         };
         let catalog = Catalog::embedded().expect("the embedded catalog");
-        quote(&request, &catalog, &[AssetInput { asset, rate: Ok(rate), gas }], now())
-            .expect("a quote")
+        quote(
+            &request,
+            &catalog,
+            &[AssetInput { asset, rate: Ok(rate), gas, is_halted: false }],
+            now(),
+        )
+        .expect("a quote")
     }
 
     fn sale(quote: &Quote) -> SaleAsset {

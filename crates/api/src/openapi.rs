@@ -107,6 +107,7 @@ const ACCEPTED: &[P] = &[
     P::UnknownAsset,
     P::AssetAmbiguous,
     P::AssetNotPayable,
+    P::AssetHalted,
     P::PriceZero,
     P::PriceOutOfRange,
     P::RateMissing,

@@ -133,6 +133,8 @@ problem_codes! {
     RateKindMissing = "rate_kind_missing", UNPROCESSABLE_ENTITY, "A required kind of rate is missing.";
     /// It expired before it was used.
     RateExpired = "rate_expired", UNPROCESSABLE_ENTITY, "The asset's rate has expired.";
+    /// Its balance on the chain is not explained.
+    AssetHalted = "asset_halted", CONFLICT, "Payments in this asset are not credited for now.";
     /// No such quote.
     QuoteNotFound = "quote_not_found", NOT_FOUND, "There is no such quote.";
     /// Past its expiry.

@@ -63,6 +63,7 @@ impl From<QuoteError> for Problem {
 impl From<&OfferRefusal> for Problem {
     fn from(refusal: &OfferRefusal) -> Self {
         let code = match refusal {
+            OfferRefusal::Halted => ProblemCode::AssetHalted,
             OfferRefusal::Rate(rate) => match rate {
                 RateRefusal::Missing { .. } => ProblemCode::RateMissing,
                 RateRefusal::Stale { .. } => ProblemCode::RateStale,

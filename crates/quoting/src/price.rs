@@ -127,6 +127,9 @@ fn priced(
     now: Timestamp,
 ) -> Result<PricedOffer, OfferRefusal> {
     let asset = &input.asset;
+    if input.is_halted {
+        return Err(OfferRefusal::Halted);
+    }
     let rate = current(&input.rate, now)?;
     let price = discounted(&DiscountFacts {
         catalog,

@@ -71,6 +71,8 @@ pub struct AssetInput {
     pub rate: Result<RateQuote, RateRefusal>,
     /// The gas of the very transfer that would pay.
     pub gas: Result<GasEstimate, GasRefusal>,
+    /// Whether nothing is credited of it, since what is recorded of it differs from the chain.
+    pub is_halted: bool,
 }
 
 /// What a line of a price stands for.
@@ -161,6 +163,9 @@ pub struct PricedOffer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum OfferRefusal {
+    /// Nothing is credited of the asset.
+    #[error("payments in this asset wait until its balance on the chain is explained")]
+    Halted,
     /// The asset has no rate.
     #[error("{0}")]
     Rate(RateRefusal),
@@ -177,6 +182,7 @@ impl OfferRefusal {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Halted => "asset_halted",
             Self::Rate(refusal) => refusal.code(),
             Self::PriceZero => "price_zero",
             Self::OutOfRange => "price_out_of_range",

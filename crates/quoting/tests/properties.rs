@@ -47,6 +47,7 @@ fn offer(catalog: &Catalog, credits: Credits, rate: Rate, decimals: u8) -> Optio
         asset: Asset { id, symbol: "T".to_owned(), decimals },
         rate: Ok(RateQuote::new(rate, "test", now, now.plus_seconds(60))),
         gas: Err(GasRefusal::EstimateFailed("none".to_owned())),
+        is_halted: false,
     };
     let request = QuoteRequest {
         purchase: Purchase::Custom(credits),

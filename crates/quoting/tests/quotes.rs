@@ -288,6 +288,7 @@ fn the_last_base_unit_of_odd_tokens_is_in_the_table() {
         asset: asset(symbol, decimals, byte),
         rate: rate(price),
         gas: gas(50_000),
+        is_halted: false,
     };
     let inputs = [
         odd("ZERO", 0, 3, "0.07"),

@@ -1,11 +1,10 @@
 //! Estimates: what a list of things will cost, what is missing, and the cheapest way to buy it.
 
 use axum::{Json, extract::State};
-use inspay_ports::StoredQuote;
-use inspay_primitives::{AccountId, Credits, QuoteId};
-use inspay_quoting::{QuoteRequest, quote};
+use inspay_primitives::{AccountId, Credits};
+use inspay_quoting::QuoteRequest;
 
-use super::accounts;
+use super::{accounts, quotes};
 use crate::{
     auth::Caller,
     estimate::{least_purchase, with_buffer},
@@ -75,12 +74,5 @@ async fn offer(state: &ApiState, missing: Credits) -> Result<Option<QuoteBody>, 
         holder_balances: std::collections::BTreeMap::new(),
         payer: None,
     };
-    let inputs = state.parts.pricing.inputs(&request, state.now()).await;
-    let now = state.now();
-    let quote = quote(&request, &catalog, &inputs, now)?;
-    let body_json = serde_json::to_string(&quote).map_err(|error| Problem::internal(&error))?;
-    let id = QuoteId::generate();
-    let stored = StoredQuote { id, created_at: now, expires_at: quote.expires_at, body_json };
-    state.store().save_quote(stored).await?;
-    Ok(Some(QuoteBody::new(id, &quote)))
+    Ok(Some(quotes::make(state, &request, &catalog).await?))
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::{Json, extract::State, http::StatusCode};
 use inspay_ports::{OrderFilter, Page, TransferFilter};
 use inspay_primitives::{AccountId, Order, OrderId, QuoteId, Reference};
-use inspay_quoting::{PricedOffer, Quote};
+use inspay_quoting::{OfferRefusal, PricedOffer, Quote};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -147,6 +147,10 @@ async fn accept_quote(
             format!("{asset} is not listed any more."),
         )
     })?;
+    let halts = state.store().halts(asset.chain_id).await?;
+    if halts.iter().any(|halt| halt.asset == asset) {
+        return Err(Problem::from(&OfferRefusal::Halted));
+    }
     let unpaid = state.store().unpaid_orders(&account).await?;
     if unpaid >= state.sale().unpaid_orders_max {
         let detail = format!(

@@ -1,9 +1,11 @@
 //! Quotes: made once, never edited.
 
+use std::collections::BTreeSet;
+
 use axum::{Json, extract::State, http::StatusCode};
 use inspay_ports::StoredQuote;
 use inspay_primitives::QuoteId;
-use inspay_quoting::{Quote, quote};
+use inspay_quoting::{Catalog, Quote, QuoteRequest, quote};
 
 use crate::{
     auth::Caller,
@@ -38,14 +40,30 @@ pub(crate) async fn create(
     let catalog = state.parts.pricing.catalog().await;
     // What is wrong with the request is said before any node or rate source is asked.
     quote(&request, &catalog, &[], state.now())?;
-    let inputs = state.parts.pricing.inputs(&request, state.now()).await;
+    Ok((StatusCode::CREATED, Json(make(&state, &request, &catalog).await?)))
+}
+
+/// Prices a purchase from what is known now, and keeps the quote.
+pub(crate) async fn make(
+    state: &ApiState,
+    request: &QuoteRequest,
+    catalog: &Catalog,
+) -> Result<QuoteBody, Problem> {
+    let mut inputs = state.parts.pricing.inputs(request, state.now()).await;
+    let chains: BTreeSet<_> = inputs.iter().map(|input| input.asset.id.chain_id).collect();
+    for chain in chains {
+        for halt in state.store().halts(chain).await? {
+            let of_asset = inputs.iter_mut().filter(|input| input.asset.id == halt.asset);
+            of_asset.for_each(|input| input.is_halted = true);
+        }
+    }
     let now = state.now();
-    let quote = quote(&request, &catalog, &inputs, now)?;
+    let quote = quote(request, catalog, &inputs, now)?;
     let body_json = serde_json::to_string(&quote).map_err(|error| Problem::internal(&error))?;
     let id = QuoteId::generate();
     let stored = StoredQuote { id, created_at: now, expires_at: quote.expires_at, body_json };
     state.store().save_quote(stored).await?;
-    Ok((StatusCode::CREATED, Json(QuoteBody::new(id, &quote))))
+    Ok(QuoteBody::new(id, &quote))
 }
 
 /// A quote as it was made.

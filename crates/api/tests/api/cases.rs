@@ -1,6 +1,6 @@
 use inspay_ports::{AssetHalt, CaseStore as _, HaltStore as _, HaltsCommit};
 use inspay_primitives::{
-    CaseClosing, CaseKind, CaseOpening, Clock as _, Fence, FencingNumber, U256,
+    Address, AssetId, CaseClosing, CaseKind, CaseOpening, Clock as _, Fence, FencingNumber, U256,
 };
 use serde_json::{Value, json};
 
@@ -84,21 +84,7 @@ async fn what_waits_for_its_asset_says_so_everywhere() {
     let before = house.get(&house.keys.alice, &order_path).await.good();
     assert_eq!(before["transfers"][0]["why"]["reason"], Value::Null);
     let why = "books_differ_from_chain: USDT".to_owned();
-    let halt = AssetHalt {
-        asset: USDT,
-        treasury: TREASURY,
-        halted_at: house.clock.now(),
-        found_at: 100,
-        why: why.clone(),
-    };
-    let commit = HaltsCommit {
-        fence: Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED },
-        halted: vec![halt],
-        lifted: Vec::new(),
-        resolved: Vec::new(),
-        opened: Vec::new(),
-    };
-    house.store.commit_halts(commit).await.expect("halts");
+    halt(&house, &why).await;
     house.wake();
     let order = house.get(&house.keys.alice, &order_path).await.good();
     let transfer = house.get(&house.keys.operator, &transfer_path).await.good();
@@ -129,4 +115,53 @@ async fn what_waits_for_its_asset_says_so_everywhere() {
     let codes: Vec<&Value> =
         facts.as_array().expect("facts").iter().map(|fact| &fact["code"]).collect();
     assert_eq!(codes, ["chain_stalled", "asset_halted"], "{facts}");
+}
+
+async fn halt(house: &House, why: &str) {
+    let halt = AssetHalt {
+        asset: USDT,
+        treasury: TREASURY,
+        halted_at: house.clock.now(),
+        found_at: 100,
+        why: why.to_owned(),
+    };
+    commit(house, vec![halt], Vec::new()).await;
+}
+
+async fn commit(house: &House, halted: Vec<AssetHalt>, lifted: Vec<(AssetId, Address)>) {
+    let commit = HaltsCommit {
+        fence: Fence { chain_id: CHAIN, number: FencingNumber::UNLEASED },
+        halted,
+        lifted,
+        resolved: Vec::new(),
+        opened: Vec::new(),
+    };
+    house.store.commit_halts(commit).await.expect("halts");
+}
+
+#[tokio::test]
+async fn nothing_is_sold_in_an_asset_that_is_halted() {
+    let house = House::new().await;
+    let wish = json!({ "pack": "starter" });
+    let before = house.post(&house.keys.alice, "/v1/quotes", &wish).await.json();
+    halt(&house, "the balance is not what is recorded").await;
+    let quote = house.post(&house.keys.alice, "/v1/quotes", &wish).await.json();
+    let offers = quote["offers"].as_array().expect("offers");
+    let of = |symbol: &str| {
+        offers
+            .iter()
+            .find(|offer| offer["asset"]["symbol"] == symbol)
+            .expect("an offer for each asset")
+    };
+    assert_eq!(of("USDT")["refusal"]["code"], "asset_halted", "{quote}");
+    assert_eq!(of("INSPI")["payable"], true, "{quote}");
+    // A quote from before, and one that says so itself.
+    for quote in [&before, &quote] {
+        let order = json!({ "quote": quote["id"], "account": "alice", "asset": "USDT" });
+        let refused = house.post(&house.keys.alice, "/v1/orders", &order).await;
+        assert_eq!(refused.problem(), (409, "asset_halted".to_owned()));
+    }
+    commit(&house, Vec::new(), vec![(USDT, TREASURY)]).await;
+    let order = json!({ "quote": before["id"], "account": "alice", "asset": "USDT" });
+    assert_eq!(house.post(&house.keys.alice, "/v1/orders", &order).await.status, 201);
 }

@@ -121,6 +121,7 @@ pub(crate) fn input(asset: Asset, usd: &str) -> AssetInput {
     };
     AssetInput {
         asset,
+        is_halted: false,
         rate: Ok(rate(usd)),
         gas: Ok(GasEstimate {
             gas_limit: 60_000,

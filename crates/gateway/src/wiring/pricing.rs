@@ -59,7 +59,7 @@ impl GatewayPricing {
             }
             _ => Err(GasRefusal::FeesUnknown(format!("chain {} is not followed", chain.id))),
         };
-        AssetInput { asset: listed.asset.clone(), rate, gas }
+        AssetInput { asset: listed.asset.clone(), rate, gas, is_halted: false }
     }
 
     async fn gas(

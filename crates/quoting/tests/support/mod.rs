@@ -48,8 +48,8 @@ pub(crate) fn gas(gas_limit: u64) -> Result<GasEstimate, GasRefusal> {
 
 pub(crate) fn inputs() -> Vec<AssetInput> {
     vec![
-        AssetInput { asset: inspi(), rate: rate("0.0317"), gas: gas(52_000) },
-        AssetInput { asset: usdt(), rate: rate("0.9997"), gas: gas(63_000) },
+        AssetInput { asset: inspi(), rate: rate("0.0317"), gas: gas(52_000), is_halted: false },
+        AssetInput { asset: usdt(), rate: rate("0.9997"), gas: gas(63_000), is_halted: false },
     ]
 }
 
