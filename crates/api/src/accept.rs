@@ -232,6 +232,7 @@ mod tests {
             treasury: Address::repeat_byte(0x33),
             confirmation: ConfirmationPolicy::new(Vec::new(), ConfirmationRule::Depth(1))
                 .expect("a policy"),
+            agreement: None,
         }
     }
 

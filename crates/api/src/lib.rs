@@ -27,5 +27,5 @@ pub use problem::{Problem, ProblemCode, ProblemFact};
 pub use router::{openapi, router};
 pub use state::{
     ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, CreditSettings, MetricsText,
-    PricingInputs, SaleAsset, SaleSettings, Timing, WalletSettings,
+    PricingInputs, SaleAgreement, SaleAsset, SaleSettings, Timing, WalletSettings,
 };

@@ -10,7 +10,7 @@ use inspay_ledger_writer::LedgerWriter;
 use inspay_ports::{Chain, Store};
 use inspay_primitives::{
     Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label,
-    Timestamp,
+    Timestamp, U256,
 };
 use inspay_quoting::{AssetInput, Catalog, QuoteRequest};
 use tokio::sync::watch;
@@ -38,6 +38,17 @@ pub struct SaleAsset {
     pub treasury: Address,
     /// What its transfers must wait for.
     pub confirmation: ConfirmationPolicy,
+    /// From what size on several endpoints must have them.
+    pub agreement: Option<SaleAgreement>,
+}
+
+/// That several endpoints must have a large transfer in the same canonical block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaleAgreement {
+    /// Larger ones are meant.
+    pub above_base_units: U256,
+    /// So many must have it.
+    pub endpoints_min: u32,
 }
 
 /// The payable assets, and to whom they are sold.

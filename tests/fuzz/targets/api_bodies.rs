@@ -133,6 +133,7 @@ async fn house() -> House {
         asset,
         treasury: Address::repeat_byte(0x33),
         confirmation: confirmation.clone(),
+        agreement: None,
     };
     let (changed, receiver) = watch::channel(0);
     let clock = Arc::new(ManualClock::new(now));

@@ -289,8 +289,7 @@ impl OrderBody {
                 "Pay with the wallet call: only its calldata names this order, the amount does not."
             },
             confirmations: ConfirmationsBody {
-                wanted: listed
-                    .map(|listed| listed.confirmation.rule_for(terms.due_base_units).into()),
+                wanted: listed.map(|listed| WantedBody::new(listed, terms.due_base_units)),
                 so_far: facts.transfers.iter().map(TransferBody::confirmations).min(),
             },
             lines: facts.offer.lines.iter().map(LineBody::from).collect(),

@@ -95,8 +95,7 @@ impl PaymentBody {
         let (transfer, key) = (&view.transfer, &view.transfer.key);
         let listed = shown.sale.asset(key.asset());
         let depth = confirmations(transfer, view.canonical, shown.cursor);
-        let wanted =
-            listed.map(|it| WantedBody::from(it.confirmation.rule_for(transfer.base_units)));
+        let wanted = listed.map(|listed| WantedBody::new(listed, transfer.base_units));
         let settlement = view.settlement.as_ref();
         let is_halted = shown.halts.iter().any(|halt| halt.asset == key.asset());
         let state = match settlement.map(|settled| settled.kind) {
@@ -121,8 +120,9 @@ impl PaymentBody {
             }
             PaymentState::Confirming => match &wanted {
                 Some(wanted) => format!(
-                    "It has {depth} of {} confirmations; nothing needs to be done.",
-                    wanted.count
+                    "It has {depth} of {} confirmations; nothing needs to be done.{}",
+                    wanted.count,
+                    wanted.asked_of_endpoints(depth).unwrap_or_default()
                 ),
                 None => "Its asset is not for sale any more.".to_owned(),
             },

@@ -5,7 +5,7 @@ use inspay_ledger::{
 };
 use inspay_ports::{AssetHalt, CursorRecord, TransferView};
 use inspay_primitives::{
-    ConfirmationRule, Credits, Direction, OrderId, Timestamp, Transfer, TransferId, Usd,
+    ConfirmationRule, Credits, Direction, OrderId, Timestamp, Transfer, TransferId, U256, Usd,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -110,6 +110,9 @@ pub(crate) struct WantedBody {
     /// `depth`: the count alone; `safe` or `finalized`: that tag of the chain has reached it too.
     #[schema(example = "depth")]
     pub(crate) rule: &'static str,
+    /// So many endpoints must have it in the same canonical block; one that reads the chain is enough for most.
+    #[schema(example = 1)]
+    pub(crate) endpoints: u32,
 }
 
 /// Why a transfer is where it is.
@@ -120,7 +123,8 @@ pub(crate) struct WhyBody {
     explanation: String,
     /// What ties it to its order: `reference`, `exact_amount`, `proven_payer` or `claim`.
     evidence: Option<&'static str>,
-    /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`), as a stable name.
+    /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`, `endpoints_must_agree`), as a
+    /// stable name.
     reason: Option<&'static str>,
     /// The reference behind its calldata, if it was read and there was one.
     reference: Option<String>,
@@ -149,14 +153,25 @@ pub(crate) struct Shown<'a> {
     pub(crate) halts: &'a [AssetHalt],
 }
 
-impl From<ConfirmationRule> for WantedBody {
-    fn from(rule: ConfirmationRule) -> Self {
+impl WantedBody {
+    /// What a transfer of that size must wait for in that asset.
+    pub(crate) fn new(listed: &SaleAsset, base_units: U256) -> Self {
+        let rule = listed.confirmation.rule_for(base_units);
         let name = match rule {
             ConfirmationRule::Depth(_) => "depth",
             ConfirmationRule::Safe(_) => "safe",
             ConfirmationRule::Finalized(_) => "finalized",
         };
-        Self { count: rule.depth(), rule: name }
+        let agreement = listed.agreement.filter(|needed| base_units > needed.above_base_units);
+        let endpoints = agreement.map_or(1, |needed| needed.endpoints_min.max(1));
+        Self { count: rule.depth(), rule: name, endpoints }
+    }
+
+    /// What its endpoints must still say, once it is deep enough.
+    pub(crate) fn asked_of_endpoints(&self, confirmations: u64) -> Option<String> {
+        (self.endpoints > 1 && confirmations >= u64::from(self.count)).then(|| {
+            format!(" It is large: {} endpoints must have it in the same block.", self.endpoints)
+        })
     }
 }
 
@@ -224,7 +239,7 @@ impl TransferBody {
         let listed = shown.sale.asset(key.asset());
         let wanted = listed
             .filter(|_| key.direction == Direction::In)
-            .map(|listed| WantedBody::from(listed.confirmation.rule_for(transfer.base_units)));
+            .map(|listed| WantedBody::new(listed, transfer.base_units));
         let confirmations = confirmations(transfer, row.canonical, shown.cursor);
         let settlement = row.settlement;
         let order = settlement.map_or(row.likely.map(|(order, _)| order), |settled| settled.order);
@@ -313,11 +328,16 @@ fn why(
         (settled.suspense.map(SuspenseReason::as_str))
             .or_else(|| settled.ignored.map(IgnoreReason::as_str))
     });
-    let reason = reason.or(is_halted.then_some("asset_halted"));
+    let is_pending = state(row) == TransferState::Pending;
+    let asked = wanted.filter(|_| is_pending).and_then(|it| it.asked_of_endpoints(confirmations));
+    let reason = reason
+        .or(is_halted.then_some("asset_halted"))
+        .or(asked.is_some().then_some("endpoints_must_agree"));
     let mut explanation = explanation(row, evidence, confirmations, wanted);
     if is_halted {
         explanation.push_str(HALTED_SENTENCE);
     }
+    explanation.extend(asked);
     WhyBody {
         explanation,
         evidence: evidence.map(Evidence::as_str),
@@ -356,10 +376,10 @@ fn pending_sentence(
     wanted: Option<&WantedBody>,
 ) -> String {
     let waits = match wanted {
-        Some(WantedBody { count, rule: "depth" }) => {
+        Some(WantedBody { count, rule: "depth", .. }) => {
             format!("It has {confirmations} of {count} confirmations.")
         }
-        Some(WantedBody { count, rule }) => format!(
+        Some(WantedBody { count, rule, .. }) => format!(
             "It has {confirmations} of {count} confirmations, and waits for the chain's {rule} block."
         ),
         None => format!("It has {confirmations} confirmations."),

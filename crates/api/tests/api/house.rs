@@ -15,8 +15,8 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use inspay_api::{
-    ApiParts, ChainStatus, CreditSettings, PricingInputs, SaleAsset, SaleSettings, Timing,
-    WalletSettings, generate_key, router,
+    ApiParts, ChainStatus, CreditSettings, PricingInputs, SaleAgreement, SaleAsset, SaleSettings,
+    Timing, WalletSettings, generate_key, router,
 };
 use inspay_ledger::{
     Act, Decision, Evidence, FeaturePrice, Operation, Outcome, PriceBook, PriceVersion,
@@ -214,8 +214,14 @@ fn sale() -> SaleSettings {
         let steps = vec![(U256::from(small), ConfirmationRule::Depth(3))];
         ConfirmationPolicy::new(steps, ConfirmationRule::Finalized(12)).expect("a policy")
     };
-    let listed =
-        |asset, small| SaleAsset { asset, treasury: TREASURY, confirmation: policy(small) };
+    let agreement =
+        SaleAgreement { above_base_units: U256::from(1_000_000_000_u64), endpoints_min: 2 };
+    let listed = |asset: Asset, small| SaleAsset {
+        agreement: (asset.id == USDT).then_some(agreement),
+        asset,
+        treasury: TREASURY,
+        confirmation: policy(small),
+    };
     SaleSettings {
         assets: vec![
             listed(asset(INSPI, "INSPI", 18), u64::MAX),

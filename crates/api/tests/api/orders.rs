@@ -59,7 +59,10 @@ async fn an_order_names_its_asset_by_id_too() {
     let house = House::new().await;
     let order = house.order("alice", &INSPI.to_string()).await;
     assert_eq!(order["asset"]["symbol"], "INSPI");
-    assert_eq!(order["confirmations"]["wanted"], json!({ "count": 12, "rule": "finalized" }));
+    assert_eq!(
+        order["confirmations"]["wanted"],
+        json!({ "count": 12, "rule": "finalized", "endpoints": 1 })
+    );
 }
 
 #[tokio::test]
@@ -104,7 +107,7 @@ async fn a_payment_is_seen_confirming_and_then_credited() {
     assert_eq!(seen["state"], "open");
     assert_eq!(
         seen["confirmations"],
-        json!({ "wanted": { "count": 3, "rule": "depth" }, "so_far": 2 })
+        json!({ "wanted": { "count": 3, "rule": "depth", "endpoints": 1 }, "so_far": 2 })
     );
     let transfer = &seen["transfers"][0];
     assert_eq!(transfer["state"], "pending");

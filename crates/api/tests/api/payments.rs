@@ -121,3 +121,24 @@ async fn a_claim_is_kept_once_and_for_ones_own_order() {
     let told = house.get(alice, "/v1/payments/0x12?account=alice").await.problem();
     assert_eq!(told.1, "path_invalid");
 }
+
+#[tokio::test]
+async fn a_large_payment_says_whose_word_it_waits_for() {
+    let house = House::new().await;
+    let sizes = [(1_000_000_000_u64, 1), (1_000_000_001, 2)];
+    for (base_units, endpoints) in sizes {
+        let paid = payment(USDT, U256::from(base_units), endpoints);
+        house.mine(vec![paid]).await;
+        let path = format!("/v1/transfers/{}", paid.key.id());
+        let young = house.get(&house.keys.operator, &path).await.good();
+        assert_eq!(young["confirmations_wanted"]["endpoints"], endpoints, "{young}");
+        assert_eq!(young["why"]["reason"], Value::Null, "{young}");
+        let wanted = young["confirmations_wanted"]["count"].as_u64().expect("a count");
+        for _ in 1..wanted {
+            house.mine(Vec::new()).await;
+        }
+        let deep = house.get(&house.keys.operator, &path).await.good();
+        let expected = if endpoints == 1 { Value::Null } else { json!("endpoints_must_agree") };
+        assert_eq!(deep["why"]["reason"], expected, "{deep}");
+    }
+}

@@ -8,8 +8,8 @@ use std::{
 
 use async_trait::async_trait;
 use inspay_api::{
-    ApiParts, ChainStatus, ChainTroubleKind, PricingInputs, SaleAsset, SaleSettings, Timing,
-    WalletSettings,
+    ApiParts, ChainStatus, ChainTroubleKind, PricingInputs, SaleAgreement, SaleAsset, SaleSettings,
+    Timing, WalletSettings,
 };
 use inspay_chain_evm::{EndpointView, EvmChain};
 use inspay_ledger::Operation;
@@ -440,6 +440,10 @@ fn sale_settings(settings: &Settings) -> SaleSettings {
                 asset: listed.asset.clone(),
                 treasury,
                 confirmation: listed.confirmations.clone(),
+                agreement: listed.agreement.map(|rule| SaleAgreement {
+                    above_base_units: rule.above_base_units,
+                    endpoints_min: rule.agreeing_min,
+                }),
             })
         })
         .collect();
