@@ -14,6 +14,7 @@ mod cases;
 mod draft;
 mod entry;
 mod event;
+mod evidence;
 mod grant;
 mod hold;
 mod limit;
@@ -21,6 +22,7 @@ mod limits;
 mod lot;
 mod operation;
 mod order_rules;
+mod outcome;
 mod post;
 mod price_book;
 mod progress;
@@ -32,14 +34,13 @@ pub use account::{BookAccount, BookAccountError, LotSource, Side, Unit};
 pub use apply::{apply, touches};
 pub use entry::{Entry, EntryKind, GENESIS_HASH, Posting};
 pub use event::{Event, EventKind, EventSnapshot};
+pub use evidence::{Evidence, IgnoreReason, SuspenseReason};
 pub use hold::{Hold, Purpose, Resolution, ResolutionKind, Usage};
 pub use limit::{Judgement, Limit, LimitAction, LimitScope, LimitWindow, WindowUse};
 pub use lot::{Bucket, BurnOrder, Lot, LotMove, LotParts, Slice, issued_from};
-pub use operation::{
-    Act, Decision, Evidence, GrantTerms, IgnoreReason, LateTerms, Operation, OperationKey, Outcome,
-    Refusal, SuspenseReason,
-};
+pub use operation::{Act, Decision, GrantTerms, LateTerms, Operation, OperationKey};
 pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Split, split};
+pub use outcome::{Outcome, Refusal};
 pub use price_book::{FeaturePrice, PriceBook, PriceBookError, PriceRefusal, PriceVersion};
 pub use progress::ChainProgress;
 pub use state::{

@@ -202,10 +202,11 @@ pub struct Profile {
 ///
 /// A store loads: the head (locked); outcomes of `keys`; `transfers` with the settlement of their
 /// present generation; `orders` and the orders of those settlements; `lots`, the lots of those
-/// transfers, and the lots of those orders; how far settling has come on the chains of `closes`; which of the assets of those transfers and orders are halted; `holds`, and open holds of `spenders` that have run out by `due_by`; `usages`;
-/// then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and their windows
-/// that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; which of `granted` exist; the balances of
-/// [`LedgerState::accounts_touched`].
+/// transfers, and the lots of those orders; how far settling has come on the chains of `closes`; which of the assets
+/// of those transfers and orders are halted; `holds`, and open holds of `spenders` that have run out by `due_by`;
+/// `usages`; then, for each of [`LedgerState::spenders`], every lot with something left, its profile, its limits, and
+/// their windows that end after [`LedgerState::windows_since`]; the lots of all slices; what `bases` asks for; which
+/// of `granted` exist; the balances of [`LedgerState::accounts_touched`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Touches {
     /// Operation keys.

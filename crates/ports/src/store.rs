@@ -142,7 +142,8 @@ pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
 pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Locks the head, loads what `touches` names in a fixed number of round trips, calls `decide` once, writes
     /// its rows in bulk, commits once. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of
-    /// `touches` holds, and goes on to hold until the commit. Transfers are locked against the follower. Nothing is written if the rows are empty.
+    /// `touches` holds, and goes on to hold until the commit. Transfers are locked against the follower. Nothing is
+    /// written if the rows are empty.
     ///
     /// Rows that break a constraint are refused whole, with an error that is not transient. The constraints: one row
     /// per operation key, entry number, event number, account and unit, lot; one settlement and one reversal per transfer
@@ -186,8 +187,8 @@ pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Whether any order of that chain was made at or before `time`.
     async fn has_orders_before(&self, chain: ChainId, time: Timestamp) -> Result<bool, StoreError>;
 
-    /// Orders of a chain that are not paid and not closed, whose deadline and grace ended before `chain_time`, at most `limit`.
-    /// A time in time is not before: an order whose last moment is `chain_time` is not due.
+    /// Orders of a chain that are not paid and not closed, whose deadline and grace ended before `chain_time`, at
+    /// most `limit`. A time in time is not before: an order whose last moment is `chain_time` is not due.
     async fn orders_to_close(
         &self,
         chain: ChainId,
@@ -279,11 +280,12 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// At least: an entry's postings sum to zero per unit; entries and events are numbered without gaps, each entry points
     /// to the hash of the one before it, and the head is at their end; every entry was made by a stored operation that
     /// says so; balances equal the sums of postings, and no account that was posted to lacks one; a transfer is marked
-    /// settled exactly when its present generation has a settlement that was not taken back, at that amount; what is settled
-    /// in and out of an asset's treasuries is what its treasury account holds; an order received the sum of the settlements
-    /// that pay for it in time; a lot's parts add up to what was granted, and are what entries moved; what is posted to an
-    /// account is what its lots have left, and what is posted to its holds what open holds have; days of usage add up to
-    /// the spends; a transfer is canonical exactly when one observation of it is, at its place.
+    /// settled exactly when its present generation has a settlement that was not taken back, at that amount; what is
+    /// settled in and out of an asset's treasuries is what its treasury account holds; an order received the sum of
+    /// the settlements that pay for it in time; a lot's parts add up to what was granted, and are what entries moved;
+    /// what is posted to an account is what its lots have left, and what is posted to its holds what open holds have;
+    /// days of usage add up to the spends; a transfer is canonical exactly when one observation of it is, at its
+    /// place.
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;
 
     /// Whether the database answers.

@@ -13,9 +13,7 @@ use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
 use inspay_ports::{
     AttributionProbe, Chain, ChainError, CursorRecord, FollowedCursor, Store, StoreError,
 };
-use inspay_primitives::{
-    AssetId, B256, ChainView, Clock, Direction, Fence, Reference, Standing, Timestamp, TransferId,
-};
+use inspay_primitives::{AssetId, Clock, Direction, Fence, TransferId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -25,8 +23,10 @@ use crate::{
     backing::Backing,
     books::{Books, BooksError},
     plan::{Facts, SettlementPolicy, plan_settlements},
-    rejudge::is_judged_otherwise,
 };
+
+mod reading;
+mod upkeep;
 
 /// How the worker paces itself.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,8 @@ pub struct WorkerSettings {
 }
 
 impl Default for WorkerSettings {
-    /// Batches of 4,000 keep a commit below a second on either store; a week of quarantine outlasts an exchange's slowest withdrawal.
+    /// Batches of 4,000 keep a commit below a second on either store; a week of quarantine outlasts an exchange's
+    /// slowest withdrawal.
     fn default() -> Self {
         Self {
             batch_transfers: 4_000,
@@ -377,205 +378,6 @@ impl SettlementWorker {
             .collect();
         batch.operations = plan_settlements(&facts, &orders, &self.policy);
         Ok(batch)
-    }
-
-    /// The oldest unsettled transfers that are deep enough, and agreed on where they must be, out of what was found waiting if that is given. Where a
-    /// whole read brings none, because ones that wait for finality stand in front, a larger one is made, up to all
-    /// there are.
-    async fn confirmed(
-        &self,
-        cursor: &CursorRecord,
-        after: Option<(u64, u32)>,
-        mut waiting: Option<Vec<TransferRecord>>,
-    ) -> Result<Vec<TransferRecord>, SettleError> {
-        let chain_id = self.work.chain.chain_id();
-        let view = ChainView {
-            head: cursor.tip,
-            safe_number: cursor.tags.safe_number,
-            finalized_number: cursor.tags.finalized_number,
-            audited_to: cursor.audited_to,
-        };
-        let least_depth = self
-            .policy
-            .assets
-            .values()
-            .map(|rules| rules.confirmations.least_depth())
-            .min()
-            .unwrap_or(1);
-        let deepest = u64::from(least_depth.saturating_sub(1));
-        let Some(up_to) =
-            cursor.tip.number.checked_sub(deepest).map(|top| top.min(cursor.audited_to))
-        else {
-            return Ok(Vec::new());
-        };
-        let mut limit = self.settings.batch_transfers;
-        loop {
-            let records = match waiting.take() {
-                Some(waiting) => waiting,
-                None => self.store.transfers_to_settle(chain_id, after, up_to, limit).await?,
-            };
-            let is_all = u32::try_from(records.len()).unwrap_or(u32::MAX) < limit;
-            if is_all && after.is_none() {
-                self.backing.keep_only(&records);
-            }
-            let confirmed: Vec<TransferRecord> = records
-                .into_iter()
-                .filter(|record| {
-                    let canonical = record.canonical.then_some(record.transfer.block.hash);
-                    matches!(
-                        self.policy.judge(record, canonical, &view),
-                        Some(Standing::Confirmed { .. })
-                    )
-                })
-                .collect();
-            let backed = self.backing.backed(&*self.work.chain, &*self.clock, confirmed).await;
-            if is_all || !backed.is_empty() {
-                return Ok(backed);
-            }
-            limit = limit.saturating_mul(4);
-        }
-    }
-
-    async fn canonical(
-        &self,
-        records: &[TransferRecord],
-    ) -> Result<HashMap<u64, Option<B256>>, StoreError> {
-        let mut numbers: Vec<u64> =
-            records.iter().map(|record| record.transfer.block.number).collect();
-        numbers.sort_unstable();
-        numbers.dedup();
-        let hashes =
-            self.store.canonical_hashes(self.work.chain.chain_id(), numbers.clone()).await?;
-        Ok(numbers.into_iter().zip(hashes).collect())
-    }
-
-    /// The reference of each record: as recorded, or read now where an order can exist that it names.
-    async fn references(
-        &self,
-        records: &[TransferRecord],
-    ) -> Result<Vec<Option<Reference>>, SettleError> {
-        let is_unread = |record: &TransferRecord| {
-            record.transfer.reference.is_none()
-                && record.transfer.key.direction == Direction::In
-                && !record.transfer.base_units.is_zero()
-        };
-        let newest: Option<Timestamp> = records
-            .iter()
-            .filter(|record| is_unread(record))
-            .map(|record| record.transfer.block.time)
-            .max();
-        let mut references: Vec<Option<Reference>> =
-            records.iter().map(|record| record.transfer.reference.flatten()).collect();
-        let Some(newest) = newest else { return Ok(references) };
-        let latest_making = newest.plus_seconds(i64::from(self.policy.clock_skew_seconds));
-        if !self.store.has_orders_before(self.work.chain.chain_id(), latest_making).await? {
-            return Ok(references);
-        }
-        let (places, unread): (Vec<usize>, Vec<_>) = records
-            .iter()
-            .enumerate()
-            .filter(|(_, record)| is_unread(record))
-            .map(|(place, record)| (place, record.transfer))
-            .unzip();
-        let read = self.work.chain.references(&unread).await?;
-        for (place, reference) in places.into_iter().zip(read) {
-            if let Some(slot) = references.get_mut(place) {
-                *slot = reference;
-            }
-        }
-        Ok(references)
-    }
-
-    /// Takes back the suspense of transfers that something new was shown for; the next step settles them like any other.
-    async fn reopen(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
-        let chain_id = self.work.chain.chain_id();
-        let records = self.store.transfers_to_rejudge(chain_id, self.settings.batch_upkeep).await?;
-        if records.is_empty() {
-            return Ok(());
-        }
-        let probes = records
-            .iter()
-            .map(|record| {
-                AttributionProbe::of(&record.transfer, record.transfer.reference.flatten())
-            })
-            .collect();
-        let orders = OrderIndex::new(self.store.orders_for(probes).await?);
-        let (anew, mut looked_at): (Vec<_>, Vec<_>) = records.iter().partition(|record| {
-            is_judged_otherwise(record, &orders, self.policy.clock_skew_seconds)
-        });
-        let operations = anew
-            .iter()
-            .map(|record| {
-                let transfer = record.transfer.key.id();
-                Operation::from(Act::Reopen { transfer, generation: record.generation })
-            })
-            .collect();
-        let outcomes = self.outcomes(work.fence, operations, report).await?;
-        report.reopened = applied(&outcomes);
-        metrics::counter!("inspay_transfers_reopened_total").increment(count(report.reopened));
-        // What was refused, for a halt or since it moved, is looked at again.
-        let done = anew.into_iter().zip(&outcomes);
-        looked_at
-            .extend(done.filter(|(_, outcome)| !is_refused(outcome)).map(|(record, _)| record));
-        let looked_at = looked_at.iter().map(|record| record.transfer.key.id()).collect();
-        self.store.rejudged(looked_at).await?;
-        Ok(())
-    }
-
-    async fn close_orders(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
-        let chain_id = self.work.chain.chain_id();
-        // A transfer that came in time but is not deep enough yet keeps its order open.
-        let unsettled = self.store.oldest_unsettled_time(chain_id).await?;
-        let tip_time = work.cursor.tip.time;
-        let chain_time = unsettled.map_or(tip_time, |time| time.min(tip_time));
-        let due =
-            self.store.orders_to_close(chain_id, chain_time, self.settings.batch_upkeep).await?;
-        let judged_in = Some(work.cursor.epoch);
-        let operations = due
-            .into_iter()
-            .map(|order| Operation::from(Act::CloseOrder { order, chain_time, judged_in }))
-            .collect();
-        report.closed = self.write(work.fence, operations, report).await?;
-        Ok(())
-    }
-
-    async fn keep_house(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
-        let cursor = &work.cursor;
-        let quarantined_before = cursor
-            .tip
-            .time
-            .plus_seconds(i64::from(self.settings.quarantine_seconds).saturating_neg());
-        // An order whose payment is still to be taken back looks paid: its amount may be needed once more.
-        let to_reverse = self.store.transfers_to_reverse(self.work.chain.chain_id(), 1).await?;
-        if to_reverse.is_empty() {
-            report.freed = self
-                .store
-                .free_slots(
-                    self.work.chain.chain_id(),
-                    cursor.tags.finalized_number,
-                    quarantined_before,
-                    self.settings.batch_upkeep,
-                )
-                .await?;
-        }
-        let lapsed =
-            self.store.lots_to_expire(self.clock.now(), self.settings.batch_upkeep).await?;
-        let operations =
-            lapsed.into_iter().map(|lot| Operation::from(Act::ExpireLot { lot })).collect();
-        report.expired = self.write(work.fence, operations, report).await?;
-        self.keep_credits(work, report).await
-    }
-
-    /// Gives back holds that ran out, and tells whose credits will lapse soon. Neither changes what anybody can spend:
-    /// time alone decides that.
-    async fn keep_credits(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
-        let now = self.clock.now();
-        let warn_until = now.plus_seconds(i64::from(self.settings.warn_seconds));
-        let due = self.store.credits_due(now, warn_until, self.settings.batch_upkeep).await?;
-        let holds = due.holds.into_iter().map(|hold| Operation::from(Act::LapseHold { hold }));
-        let warnings = due.warnings.into_iter().map(|lot| Operation::from(Act::WarnLot { lot }));
-        report.lapsed = self.write(work.fence, holds.chain(warnings).collect(), report).await?;
-        Ok(())
     }
 
     /// How many were applied.

@@ -1,6 +1,7 @@
 //! The laws that are SQL: one query each, which returns rows only where a law is broken.
 //!
-//! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people, as one text in the column `broken`.
+//! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people, as one text in the
+//! column `broken`.
 
 /// Every law with its query.
 pub(crate) const LAWS: [(&str, &str); 16] = [

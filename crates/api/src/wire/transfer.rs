@@ -123,8 +123,8 @@ pub(crate) struct WhyBody {
     explanation: String,
     /// What ties it to its order: `reference`, `exact_amount`, `proven_payer` or `claim`.
     evidence: Option<&'static str>,
-    /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`, `endpoints_must_agree`), as a
-    /// stable name.
+    /// Why it lies in suspense, is ignored, or waits although it is deep enough (`asset_halted`,
+    /// `endpoints_must_agree`), as a stable name.
     reason: Option<&'static str>,
     /// The reference behind its calldata, if it was read and there was one.
     reference: Option<String>,

@@ -21,7 +21,8 @@ pub enum Next {
     },
     /// Prove the blocks of [`Follow::to_prove`](super::Follow::to_prove); answer [`Fact::Proven`].
     Prove,
-    /// Store [`Follow::take_commit`](super::Follow::take_commit), then call [`Follow::committed`](super::Follow::committed).
+    /// Store [`Follow::take_commit`](super::Follow::take_commit), then call
+    /// [`Follow::committed`](super::Follow::committed).
     Commit,
     /// Read that finalized span in ranges, committing with [`Follow::range_commit`](super::Follow::range_commit) and
     /// [`Follow::range_committed`](super::Follow::range_committed) until its last block is the tip.
