@@ -11,9 +11,9 @@ use inspay_primitives::{B256, ChainView, Direction, Reference, Standing, Timesta
 use super::{SettleError, SettlementWorker};
 
 impl SettlementWorker {
-    /// The oldest unsettled transfers that are deep enough, and agreed on where they must be, out of what was found waiting if that is given. Where a
-    /// whole read brings none, because ones that wait for finality stand in front, a larger one is made, up to all
-    /// there are.
+    /// The oldest unsettled transfers that are deep enough, and agreed on where they must be, out of what was found
+    /// waiting if that is given. Where a whole read brings none, because ones that wait for finality stand in front, a
+    /// larger one is made, up to all there are.
     pub(super) async fn confirmed(
         &self,
         cursor: &CursorRecord,
