@@ -1,4 +1,4 @@
-//! A balance from two endpoints, where there are two: nothing proves it.
+//! A balance from two endpoints, where there are two: nothing else proves it.
 //!
 //! Never takes one of two answers that differ; a third endpoint tells who is wrong.
 
@@ -18,7 +18,8 @@ struct Asking<'a> {
     block: B256,
 }
 
-/// What `holder` held at the end of a canonical block. Where only one endpoint can tell, what that one says.
+/// What `holder` held at the end of a canonical block. Where there are several endpoints, two have to tell, as long as a
+/// second one can: one that left a log out would tell the balance that fits.
 pub(crate) async fn balance_of(
     pool: &Pool,
     token: Address,
@@ -31,17 +32,20 @@ pub(crate) async fn balance_of(
     }
     let first: Vec<usize> = pool.first().into_iter().collect();
     let (one, other) = tokio::join!(asking.ask(&[]), asking.ask(&first));
-    let (one, other) = match (one, other) {
-        (Ok(one), Ok(other)) if one.0 != other.0 => (one, other),
+    let one = one?;
+    let other = match other {
+        Ok(other) if other.0 != one.0 => Ok(other),
         // The order has changed meanwhile.
-        (Ok(one), Ok(_)) => match asking.ask(&[one.0]).await {
-            Ok(other) => (one, other),
-            Err(_) => return Ok(one.1),
-        },
-        (Ok(told), Err(_)) | (Err(_), Ok(told)) => return Ok(told.1),
-        (Err(why), Err(_)) => return Err(why),
+        Ok(_) | Err(_) => asking.ask(&[one.0]).await,
     };
-    if one.1 == other.1 { Ok(one.1) } else { asking.third(one, other).await }
+    match other {
+        Ok(other) => {
+            pool.heard_second();
+            if one.1 == other.1 { Ok(one.1) } else { asking.third(one, other).await }
+        }
+        Err(kind) if pool.goes_without_second(&[one.0], &kind) => Ok(one.1),
+        Err(kind) => Err(kind),
+    }
 }
 
 impl Asking<'_> {

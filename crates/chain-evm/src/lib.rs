@@ -27,6 +27,7 @@ mod receipts;
 mod reference;
 mod retry;
 mod rpc;
+mod second_word;
 mod settings;
 mod signature;
 mod sources;

@@ -22,6 +22,7 @@ use crate::{
     health::Standing,
     meters, reads,
     retry::{RetryPolicy, retry_transient},
+    second_word::Silence,
     settings::EvmChainSettings,
     sources::Sources,
     transport::Transport,
@@ -55,6 +56,7 @@ pub(crate) struct Pool {
     pub(super) policy: RetryPolicy,
     pub(super) heads: Arc<Mutex<Heads>>,
     sources: Mutex<Sources>,
+    silence: Mutex<Silence>,
     compared_at: Mutex<Option<Instant>>,
     hedge_after: Duration,
     chain_id: ChainId,
@@ -90,6 +92,7 @@ impl Pool {
             policy,
             heads,
             sources: Mutex::default(),
+            silence: Mutex::default(),
             compared_at: Mutex::default(),
             hedge_after: settings.hedge_after,
             chain_id: settings.chain_id,
@@ -106,6 +109,11 @@ impl Pool {
 
     pub(crate) fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
+    }
+
+    /// How long no second endpoint has told what nothing proves.
+    pub(crate) fn silence(&self) -> MutexGuard<'_, Silence> {
+        lock(&self.silence)
     }
 
     /// When the endpoints' finalized blocks were compared last.

@@ -30,7 +30,7 @@ pub(crate) async fn range(
     filter: &WatchFilter,
 ) -> Result<RangeAnswer, ChainErrorKind> {
     let Some(question) = Question::new(from, to, filter) else {
-        return Ok(RangeAnswer { from, to, transfers: vec![] });
+        return Ok(RangeAnswer { from, to, transfers: vec![], told_by: None });
     };
     let asked = pool.ask_patiently(CALLS, &[], async |endpoint| {
         let transfers = question.ask(&endpoint, settings, filter).await?;
@@ -38,11 +38,11 @@ pub(crate) async fn range(
     });
     let (source, transfers) = asked.await?;
     pool.sources().note(from, to, source);
-    Ok(RangeAnswer { from, to, transfers })
+    Ok(RangeAnswer { from, to, transfers, told_by: Some(source) })
 }
 
-/// As [`range`], from an endpoint that did not answer it; `None` where there is only one. Where each has
-/// answered a part of it, or none is known to have, from another one than is asked first.
+/// As [`range`], from an endpoint that did not answer it; `None` where there is only one, or none of the others will
+/// tell. Where each has answered a part of it, or none is known to have, from another one than is asked first.
 pub(crate) async fn second_range(
     pool: &Pool,
     settings: &EvmChainSettings,
@@ -54,17 +54,24 @@ pub(crate) async fn second_range(
         return Ok(None);
     }
     let Some(question) = Question::new(from, to, filter) else {
-        return Ok(Some(RangeAnswer { from, to, transfers: vec![] }));
+        return Ok(Some(RangeAnswer { from, to, transfers: vec![], told_by: None }));
     };
     let mut first = pool.sources().of(from, to);
     if first.is_empty() || first.len() == pool.endpoints().len() {
         first = pool.first().into_iter().collect();
     }
     let asked = pool.ask_patiently(CALLS, &first, async |endpoint| {
-        question.ask(&endpoint, settings, filter).await
+        let transfers = question.ask(&endpoint, settings, filter).await?;
+        Ok((endpoint.index(), transfers))
     });
-    let transfers = asked.await?;
-    Ok(Some(RangeAnswer { from, to, transfers }))
+    match asked.await {
+        Ok((source, transfers)) => {
+            pool.heard_second();
+            Ok(Some(RangeAnswer { from, to, transfers, told_by: Some(source) }))
+        }
+        Err(kind) if pool.goes_without_second(&first, &kind) => Ok(None),
+        Err(kind) => Err(kind),
+    }
 }
 
 /// The two questions that a range is: transfers in, and transfers out.

@@ -98,8 +98,12 @@ impl<T> Reply<T> {
     }
 }
 
+/// One that was cut off on its way is no word of the node's.
 fn unreadable(method: &str, error: &serde_json::Error) -> ChainErrorKind {
     let text = clip(&error.to_string());
+    if error.is_eof() {
+        return ChainErrorKind::Unreachable(format!("{method}: the answer is cut off: {text}"));
+    }
     ChainErrorKind::Contradiction(format!("{method}: the answer cannot be read: {text}"))
 }
 
@@ -204,6 +208,21 @@ mod tests {
         assert!(contradicts(&batch(r#"[{"id":1,"result":8},{"id":1,"result":8}]"#)));
         assert!(contradicts(&batch(r#"[{"id":0,"result":8},{"id":2,"result":8}]"#)));
         assert!(contradicts(&batch(r#"[{"result":8},{"id":0,"result":8}]"#)));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_no_word_of_the_nodes() {
+        for whole in [r#"[{"id":1,"result":8},{"id":0,"result":7}]"#, r#"{"id":0,"result":7}"#] {
+            for length in 0..whole.len() {
+                let body = &whole.as_bytes()[..length];
+                let told = if whole.starts_with('[') {
+                    read_batch::<u64>(&METHODS, body).map(drop)
+                } else {
+                    read_single::<u64>("eth_a", body).map(drop)
+                };
+                assert!(matches!(told, Err(ChainErrorKind::Unreachable(_))), "{told:?}");
+            }
+        }
     }
 
     #[test]

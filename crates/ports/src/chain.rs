@@ -91,6 +91,8 @@ pub struct RangeAnswer {
     pub to: u64,
     /// Followed transfers in chain order; their references are not read.
     pub transfers: Vec<Transfer>,
+    /// The place of the endpoint that told it; `None` where nobody's word was taken for it.
+    pub told_by: Option<usize>,
 }
 
 /// How far the endpoints of a chain agree that a transfer stands in its block, and its block on the chain.
@@ -188,8 +190,9 @@ pub trait Chain: Send + Sync + std::fmt::Debug {
         filter: &WatchFilter,
     ) -> Result<RangeAnswer, ChainError>;
 
-    /// The same range again, from another endpoint than the one that a range is asked of first, so that
-    /// what one leaves out the other may tell. `None` where there is only one endpoint.
+    /// The same range again, from another endpoint than the one that told it last or, where none is known to have, that a
+    /// range is asked of first, so that what one leaves out the other may tell. `None` where there is only one endpoint,
+    /// or there is no other to wait for; an error where another one may tell later.
     async fn second_range(
         &self,
         from: u64,

@@ -85,6 +85,11 @@ impl Auditor {
         self.openings.insert(key, opening);
     }
 
+    /// What the chain told of it may have been wrong: it is asked again.
+    pub(crate) fn forget_opening(&mut self, key: PairKey) {
+        self.openings.remove(&key);
+    }
+
     pub(crate) fn note_read_again(&mut self, number: u64) {
         self.read_again.push(number);
     }
@@ -249,6 +254,13 @@ impl Follower {
         manner: Manner,
     ) -> Result<(Option<Sides>, Option<Stall>), FollowError> {
         let mut stands = None;
+        if manner == Manner::Mend && matches!(compared, Compared::Differs(_)) {
+            self.auditor.forget_opening(pair.key());
+            if let Some(unknown) = self.learn_opening(pair).await? {
+                return Ok((None, Some(unknown)));
+            }
+            compared = self.compare_one(pair, at).await?;
+        }
         if manner == Manner::Mend && matches!(compared, Compared::Differs(_)) {
             if self.auditor.may_heal(pair.key()) {
                 match self.heal(pair, at).await? {

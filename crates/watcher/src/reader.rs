@@ -215,5 +215,6 @@ async fn read_by_receipts(
 ) -> Result<RangeAnswer, ChainError> {
     let header = chain.header_at(number).await?;
     let proven = chain.proven_block(&header, filter).await?;
-    Ok(RangeAnswer { from: number, to: number, transfers: proven.transfers })
+    let transfers = proven.transfers;
+    Ok(RangeAnswer { from: number, to: number, transfers, told_by: None })
 }

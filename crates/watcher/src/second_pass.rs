@@ -1,7 +1,8 @@
 //! A range from two endpoints: what one leaves out, or makes up, the other may tell.
 //!
-//! Never believes either where they differ: the block is read by its receipts then. An endpoint that does not answer
-//! the second time holds nothing up; the range is unproven, as any range, until the balances are compared.
+//! Never believes either where they differ: the block is read by its receipts then. A range that nobody tells the second
+//! time is asked for again; the adapter says when there is nobody to wait for, and then the range is unproven, as any
+//! range, until the balances are compared.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,24 +47,24 @@ pub(crate) async fn read_twice(
     let (first, second) =
         tokio::join!(chain.range(from, to, filter), chain.second_range(from, to, filter));
     let mut first = first?;
+    let is_another =
+        |second: &RangeAnswer| first.told_by.is_none_or(|told_by| second.told_by != Some(told_by));
     let second = match second {
-        Ok(Some(second)) => second,
-        Ok(None) => return Ok(first),
+        Ok(Some(second)) if is_another(&second) => Some(second),
         Err(error) if matches!(error.kind, ChainErrorKind::RangeTooLarge { .. }) => {
             return Err(error);
         }
-        Err(error) => {
-            meters::second_pass(chain.chain_id(), "missed");
-            tracing::debug!(
-                chain.id = chain.chain_id().0,
-                range.from = from,
-                range.to = to,
-                error = &error as &dyn std::error::Error,
-                "no second endpoint told of the range"
-            );
-            return Ok(first);
-        }
+        // Now that it is known who told it first, the others may be asked.
+        Ok(_) | Err(_) => chain.second_range(from, to, filter).await?,
     };
+    let Some(second) = second else {
+        meters::second_pass(chain.chain_id(), "missed");
+        return Ok(first);
+    };
+    if !is_another(&second) {
+        let kind = ChainErrorKind::Unreachable("one endpoint told a range twice".to_owned());
+        return Err(ChainError { chain_id: chain.chain_id(), act: "read a range again", kind });
+    }
     let in_doubt = blocks_in_doubt(&first.transfers, &second.transfers);
     if in_doubt.is_empty() {
         meters::second_pass(chain.chain_id(), "same");

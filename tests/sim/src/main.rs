@@ -31,7 +31,7 @@ struct Arguments {
     /// Seeds run at once.
     #[arg(long, default_value_t = 2)]
     jobs: u64,
-    /// Print every event of every run.
+    /// Print every event of every run, and between them what the product logs.
     #[arg(long)]
     trace: bool,
     /// Plant a bug; it must be found.
@@ -142,6 +142,11 @@ fn summary(arguments: &Arguments, report: &Report, took: Duration) -> String {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.trace {
+        // The events around a line tell when it was logged.
+        let logged = tracing_subscriber::fmt().without_time().with_ansi(false).with_target(false);
+        logged.with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).init();
+    }
     if arguments.planted {
         return run_planted(&arguments);
     }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use inspay_ledger::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules};
-use inspay_ports::{BooksStore as _, FollowStore as _, SaleStore as _, fake::FakeStore};
+use inspay_ports::{
+    BooksStore as _, FollowStore as _, HaltStore as _, SaleStore as _, fake::FakeStore,
+};
 use inspay_primitives::{ConfirmationPolicy, ConfirmationRule, Rate, Timestamp, U256};
 use inspay_quoting::{RateSample, SourceKind};
 use rust_decimal::Decimal;
@@ -466,8 +468,12 @@ impl World {
         self.check_end().await;
     }
 
+    /// Whether nothing waits, nor is kept from being credited.
     async fn is_done(&self) -> bool {
         let store = &self.parts.store;
+        if !store.halts(CHAIN).await.is_ok_and(|halts| halts.is_empty()) {
+            return false;
+        }
         let waiting = store.transfers_to_settle(CHAIN, None, u64::MAX, 1).await;
         let left = store.transfers_to_reverse(CHAIN, 1).await;
         waiting.is_ok_and(|waiting| waiting.is_empty()) && left.is_ok_and(|left| left.is_empty())

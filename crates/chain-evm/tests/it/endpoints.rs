@@ -432,11 +432,72 @@ async fn a_balance_is_what_two_endpoints_tell_and_a_third_one_says_who_is_wrong(
         assert_eq!(doubts, [liar == 0, liar == 1, false]);
         nodes[liar].set(Habit::Honest);
     }
-    // One that cannot tell leaves the other's word, as though it were alone.
+    // One that cannot tell now may tell later; it is not waited for for ever.
     for silent in [Habit::Status(503, None), Habit::Behind(1)] {
-        nodes[1].set(silent);
-        assert_eq!(balance(&over(&[&nodes[0], &nodes[1]])).await.unwrap(), U256::from(7));
+        for silent_place in [0, 1] {
+            nodes[silent_place].set(silent.clone());
+            let two = over(&[&nodes[0], &nodes[1]]);
+            assert!(balance(&two).await.is_err(), "{silent:?}");
+            nodes[silent_place].set(Habit::Honest);
+            assert_eq!(balance(&two).await.unwrap(), U256::from(7));
+            nodes[silent_place].set(silent.clone());
+            let waited = waited_for(async || balance(&two).await.ok()).await;
+            assert!((20..30).contains(&waited.1.as_secs()), "{silent:?} {waited:?}");
+            assert_eq!(waited.0, U256::from(7));
+            nodes[silent_place].set(Habit::Honest);
+        }
     }
+    // One that never tells leaves the other's word, as though it were alone.
+    nodes[1].set(Habit::Refuses(CALL, -32_601, "the method does not exist"));
+    assert_eq!(balance(&over(&[&nodes[0], &nodes[1]])).await.unwrap(), U256::from(7));
+}
+
+/// What is told at last, asked for every second, and after how long.
+async fn waited_for<T>(ask: impl AsyncFn() -> Option<T>) -> (T, Duration) {
+    let started = Instant::now();
+    loop {
+        if let Some(told) = ask().await {
+            return (told, started.elapsed());
+        }
+        assert!(started.elapsed() < Duration::from_secs(3_600), "nothing is told");
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_is_told_by_one_alone_only_where_there_is_nobody_to_wait_for() {
+    let branch = Branch::new();
+    for _ in 0..10 {
+        branch.mine(1, 0);
+    }
+    let (one, other) = (Node::new("one", &branch), Node::new("other", &branch));
+    let chain = over(&[&one, &other]);
+    let second = async || chain.second_range(1, 10, &filter()).await;
+    assert_eq!(chain.range(1, 10, &filter()).await.unwrap().told_by, Some(0));
+    assert_eq!(second().await.unwrap().unwrap().told_by, Some(1));
+    // A moment's trouble is none that lasts.
+    other.set(Habit::Status(503, None));
+    assert!(second().await.is_err());
+    let (none, waited) = waited_for(async || second().await.ok()).await;
+    assert_eq!(none, None);
+    assert!((20..30).contains(&waited.as_secs()), "{waited:?}");
+    // As soon as it tells again, it is waited for anew.
+    other.set(Habit::Honest);
+    assert_eq!(second().await.unwrap().unwrap().told_by, Some(1));
+    other.set(Habit::Hangs);
+    assert!(second().await.is_err());
+    // One that was found to be wrong is not waited for.
+    other.set(Habit::Lies(LOGS, |told| set(told, json!("nothing"))));
+    assert_eq!(waited_for(async || second().await.ok()).await.0, None);
+    assert!(chain.endpoints()[1].doubt.is_some());
+    assert_eq!(second().await.unwrap(), None);
+    // Nor is it believed alone, however long the other one is silent.
+    one.set(Habit::Hangs);
+    let alone = chain.range(1, 10, &filter()).await;
+    assert!(alone.is_err(), "{alone:?}");
+    other.set(Habit::Honest);
+    let told = waited_for(async || chain.range(1, 10, &filter()).await.ok()).await.0;
+    assert_eq!(told.told_by, Some(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -314,6 +314,49 @@ async fn two_endpoints_that_tell_different_ranges_are_decided_by_receipts() {
 }
 
 #[tokio::test]
+async fn a_range_that_no_second_endpoint_told_is_asked_for_again_before_it_counts() {
+    let world = with_holes(&[7]);
+    world.chain.set_endpoints(2);
+    let mut follower = world.follower();
+    world.chain.change_faults(|faults| faults.untold_second_ranges = 6);
+    assert!(follower.step().await.is_err());
+    assert!(world.recorded().await.is_empty());
+    world.chain.change_faults(|faults| faults.untold_second_ranges = 0);
+    // Nor does it count where the same one told it again.
+    world.chain.change_faults(|faults| faults.ranges_told_twice = 1_000);
+    assert!(follower.step().await.is_err());
+    assert!(world.recorded().await.is_empty());
+    world.chain.change_faults(|faults| faults.ranges_told_twice = 1);
+    while !matches!(follower.step().await, Ok(Stepped::RangeApplied { .. })) {}
+    let applied = world.cursor().await.tip.number;
+    assert_eq!(world.recorded().await.len(), world.mined(applied).await.len());
+    settle(&mut follower).await;
+    world.assert_followed().await;
+    assert_eq!(world.chain.calls().reread_block, 1, "only what two told differently");
+}
+
+#[tokio::test]
+async fn an_opening_balance_that_was_told_wrongly_is_asked_for_again() {
+    let mut world = World::new();
+    world.chain.set_tag_lags(0, 0);
+    for nonce in 0..60 {
+        world.chain.mine(vec![pay(nonce, 10)]).expect("mines");
+    }
+    world.settings.start_number = 51;
+    world.chain.change_faults(|faults| {
+        faults.moved_without_log.insert((USDT, TREASURY), (50, 7));
+    });
+    let mut follower = world.follower();
+    assert_eq!(settle(&mut follower).await, AT_HEAD);
+    world.chain.change_faults(|faults| faults.moved_without_log.clear());
+    world.chain.mine(vec![pay(70, 10)]).expect("mines");
+    world.clock.advance_seconds(601);
+    assert_eq!(settle(&mut follower).await, AT_HEAD);
+    assert_eq!(world.halts().await, []);
+    assert_eq!(world.chain.calls().reread_block, 0, "no block is wrong");
+}
+
+#[tokio::test]
 async fn an_incoming_and_an_outgoing_transfer_that_cancel_are_found_by_the_second_endpoint() {
     let world = World::new();
     world.chain.set_endpoints(2);

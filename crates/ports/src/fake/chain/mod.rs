@@ -44,6 +44,10 @@ pub struct NodeFaults {
     pub omitted_in_ranges: BTreeSet<B256>,
     /// Chain transactions whose logs the other endpoints leave out of ranges as well.
     pub omitted_in_second_ranges: BTreeSet<B256>,
+    /// So often no other endpoint tells of a range, and may later.
+    pub untold_second_ranges: u32,
+    /// So often the endpoint that told of a range tells it the second time as well.
+    pub ranges_told_twice: u32,
     /// How many of the other endpoints do not answer when asked whether they agree.
     pub silent_endpoints: u32,
     /// Chain transactions that another endpoint has in another block.

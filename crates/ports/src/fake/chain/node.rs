@@ -79,6 +79,7 @@ impl Inner {
         to: u64,
         filter: &WatchFilter,
         omitted: &BTreeSet<B256>,
+        told_by: usize,
     ) -> Result<RangeAnswer, ChainErrorKind> {
         let length = to
             .checked_sub(from)
@@ -101,7 +102,7 @@ impl Inner {
                 blocks_max: None,
             });
         }
-        Ok(RangeAnswer { from, to, transfers })
+        Ok(RangeAnswer { from, to, transfers, told_by: Some(told_by) })
     }
 
     fn agreement(&self, transfer: &Transfer) -> Agreement {
@@ -253,7 +254,7 @@ impl Chain for FakeChain {
         self.ask(
             "read a range",
             |calls| &mut calls.range,
-            |inner| inner.range(from, to, filter, &inner.faults.omitted_in_ranges),
+            |inner| inner.range(from, to, filter, &inner.faults.omitted_in_ranges, 0),
         )
     }
 
@@ -263,13 +264,29 @@ impl Chain for FakeChain {
         to: u64,
         filter: &WatchFilter,
     ) -> Result<Option<RangeAnswer>, ChainError> {
-        if self.lock().endpoints < 2 {
-            return Ok(None);
-        }
+        let told_by = {
+            let mut inner = self.lock();
+            if inner.endpoints < 2 {
+                return Ok(None);
+            }
+            if let Some(left) = inner.faults.untold_second_ranges.checked_sub(1) {
+                inner.faults.untold_second_ranges = left;
+                let kind = ChainErrorKind::Unreachable("no other node tells now".to_owned());
+                let act = "read a range from another endpoint";
+                return Err(ChainError { chain_id: self.chain_id, act, kind });
+            }
+            let twice = inner.faults.ranges_told_twice.checked_sub(1);
+            inner.faults.ranges_told_twice = twice.unwrap_or_default();
+            usize::from(twice.is_none())
+        };
         self.ask(
             "read a range from another endpoint",
             |calls| &mut calls.second_range,
-            |inner| inner.range(from, to, filter, &inner.faults.omitted_in_second_ranges).map(Some),
+            |inner| {
+                let omitted = &inner.faults.omitted_in_second_ranges;
+                let omitted = if told_by == 0 { &inner.faults.omitted_in_ranges } else { omitted };
+                inner.range(from, to, filter, omitted, told_by).map(Some)
+            },
         )
     }
 
