@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use inspay_chain_evm::EvmChain;
 use inspay_ports::{
-    Agreement, Chain, ChainError, FeeHistory, Header, ProvenBlock, RangeAnswer, TaggedBlocks,
-    TokenFacts, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, ProvenBlock, RangeAnswer,
+    TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 use inspay_primitives::{Address, AssetId, B256, ChainId, Reference, Transfer, U256};
 use tokio::sync::watch;
 
-use crate::{chaos::Chaos, endpoint::Shared, plant::Plant};
+use crate::{chain::CHAIN, chaos::Chaos, endpoint::Shared, plant::Plant};
 
 /// The real adapter behind the process's troubles.
 #[derive(Debug)]
@@ -134,6 +134,10 @@ impl Chain for SimPort {
         holder: Address,
         block: B256,
     ) -> Result<U256, ChainError> {
+        if self.plant == Some(Plant::AuditSkipped) {
+            let kind = ChainErrorKind::Unreachable("nobody is asked".to_owned());
+            return Err(ChainError { chain_id: CHAIN, act: "read a balance", kind });
+        }
         self.chaos.chain("balance", self.evm.balance_of(asset, holder, block)).await
     }
 
