@@ -17,6 +17,7 @@ mod problem;
 mod problem_from;
 mod router;
 mod routes;
+mod sheet;
 mod spend;
 mod state;
 mod wire;

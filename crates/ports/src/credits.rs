@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use inspay_ledger::{
     EntryKind, Hold, Limit, Lot, LotMove, Profile, Usage, UsageDay, UsageSums, WindowUse,
 };
-use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Timestamp, UsageId};
+use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Span, Timestamp, UsageId};
 
 use crate::{Page, StoreError};
 
@@ -78,6 +78,15 @@ pub trait CreditStore: Send + Sync + std::fmt::Debug {
         from: Day,
         to: Day,
     ) -> Result<Vec<(UsageDay, UsageSums)>, StoreError>;
+
+    /// Sums of spends that count in a span of time by session, by the bytes of its name, at most `limit`; first those that
+    /// named none.
+    async fn usage_sessions(
+        &self,
+        account: &AccountId,
+        span: Span,
+        limit: u32,
+    ) -> Result<Vec<(Option<Label>, UsageSums)>, StoreError>;
 
     /// Limits in force of an account by their ids, each with the window that `now` lies in, if anything was counted in it.
     async fn limits(

@@ -32,9 +32,9 @@ pub use lease::{FollowedCursor, LeaseClaim, LeaseRecord, LeaseStore};
 pub use rates::{RateSource, RateSourceError, RateSourceErrorKind};
 pub use records::{
     AccountSummary, ApiKeyRecord, AppliedBlock, AttributionProbe, BlocksCommit, ChainTags,
-    CursorRecord, HistoryLine, IdempotencyClaim, KeyScope, LawViolation, NewOrder, OrderFilter,
-    Page, RangeCommit, Rewind, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
-    TransferTotals, TransferView, WindowBlock,
+    CursorRecord, HistoryFilter, HistoryLine, IdempotencyClaim, KeyScope, LawViolation, NewOrder,
+    OrderFilter, Page, RangeCommit, Rewind, StoredQuote, StoredResponse, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, WindowBlock,
 };
 pub use store::{BooksStore, Decide, FollowStore, ReadStore, SaleStore, Store};
 pub use store_error::{StoreError, StoreErrorKind};

@@ -2,8 +2,8 @@
 
 use inspay_ledger::{BookAccount, EntryKind, Settlement, Unit};
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, FencingNumber, OrderId,
-    OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, FencingNumber, Label, LotId,
+    OrderId, OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferId, U256,
 };
 
 use crate::Proof;
@@ -235,6 +235,23 @@ pub struct HistoryLine {
     pub transfer: Option<TransferId>,
     /// What it was for, as JSON.
     pub facts: Option<String>,
+}
+
+/// Which lines of an account's history are listed. Every part that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryFilter {
+    /// Entries of this kind only.
+    pub kind: Option<EntryKind>,
+    /// Booked at or after this.
+    pub from: Option<Timestamp>,
+    /// Booked before this.
+    pub until: Option<Timestamp>,
+    /// About this feature only.
+    pub feature: Option<Label>,
+    /// About this project only.
+    pub project: Option<Label>,
+    /// That granted this lot, or moved some of it.
+    pub lot: Option<LotId>,
 }
 
 /// An account with its credits.

@@ -15,9 +15,10 @@ use inspay_quoting::RateSample;
 
 use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CreditStore,
-    CursorRecord, FoundOrder, HaltStore, HistoryLine, IdempotencyClaim, LawViolation, LeaseStore,
-    NewOrder, OrderFilter, Page, RangeCommit, Rewind, StoreError, StoredQuote, StoredResponse,
-    SystemBalance, TransferFilter, TransferTotals, TransferView, WalletStore, WindowBlock,
+    CursorRecord, FoundOrder, HaltStore, HistoryFilter, HistoryLine, IdempotencyClaim,
+    LawViolation, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, Rewind, StoreError,
+    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
+    WalletStore, WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -246,6 +247,7 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     async fn history(
         &self,
         account: &AccountId,
+        filter: HistoryFilter,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError>;
 

@@ -1,7 +1,8 @@
-//! Reports over the ports: reconciliation of books and chain, and verification of the ledger.
+//! Reports over the ports: reconciliation of books and chain, verification of the ledger, one account's credits.
 //!
 //! Reads only. A difference is reported as it is, never explained away.
 
+pub mod account;
 mod reconcile;
 mod verify;
 

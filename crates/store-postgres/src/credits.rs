@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use inspay_ledger::{Hold, Limit, Lot, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
 use inspay_ports::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
-use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Timestamp, UsageId};
+use inspay_primitives::{AccountId, Day, HoldId, Label, LotId, Span, Timestamp, UsageId};
 use sqlx::{postgres::PgRow, types::Uuid};
 
 use crate::{
@@ -59,6 +59,11 @@ const USAGES_OF_SESSION: &str = concat!(
 
 const USAGE_DAYS: &str = "SELECT account, day, feature, project, spends, units, spent, refunded FROM usage_day \
      WHERE account = $1 AND day BETWEEN $2 AND $3 ORDER BY day, feature, project";
+
+const USAGE_SESSIONS: &str = "SELECT session, COUNT(*) AS spends, \
+         SUM(COALESCE((purpose::json ->> 'units')::bigint, 0))::bigint AS units, SUM(credits)::bigint AS spent, \
+         SUM(refunded)::bigint AS refunded FROM usage \
+     WHERE account = $1 AND counted_at >= $2 AND counted_at < $3 GROUP BY session ORDER BY session NULLS FIRST LIMIT $4";
 
 const LIMITS: &str = concat!(
     "SELECT ",
@@ -196,6 +201,28 @@ impl CreditStore for PostgresStore {
         all(&single.rows(query).await?, usage_day).map_err(wrong(single.act))
     }
 
+    async fn usage_sessions(
+        &self,
+        account: &AccountId,
+        span: Span,
+        limit: u32,
+    ) -> Result<Vec<(Option<Label>, UsageSums)>, StoreError> {
+        let single = self.paged("sum spends by session");
+        let query = sqlx::query(USAGE_SESSIONS)
+            .bind(account.to_string())
+            .bind(span.start.micros())
+            .bind(span.end.micros())
+            .bind(i64::from(limit));
+        let read = |row: &PgRow| {
+            let fields = Fields(row);
+            let session: Option<&str> = fields.get("session")?;
+            let session =
+                session.map(|name| name.parse().map_err(|error| corrupt("session", error)));
+            Ok((session.transpose()?, usage_sums(fields)?))
+        };
+        all(&single.rows(query).await?, read).map_err(wrong(single.act))
+    }
+
     async fn limits(
         &self,
         account: &AccountId,
@@ -263,13 +290,17 @@ fn usage_day(row: &PgRow) -> Read<(UsageDay, UsageSums)> {
         Some(project.parse().map_err(|error| corrupt("project", error))?)
     };
     let day = Day::from_number(fields.get("day")?);
-    let sums = UsageSums {
+    let sums = usage_sums(fields)?;
+    Ok(((fields.account("account")?, day, fields.parsed("feature")?, project), sums))
+}
+
+fn usage_sums(fields: Fields<'_>) -> Read<UsageSums> {
+    Ok(UsageSums {
         spends: fields.get("spends")?,
         units: fields.get("units")?,
         spent: fields.credits("spent")?,
         refunded: fields.credits("refunded")?,
-    };
-    Ok(((fields.account("account")?, day, fields.parsed("feature")?, project), sums))
+    })
 }
 
 fn lot_change(row: &PgRow) -> Read<LotChange> {

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use inspay_ledger::{Entry, Event, Lot, LotParts};
 use inspay_ports::{
-    AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
-    SystemBalance, TransferFilter, TransferTotals, TransferView,
+    AccountSummary, HistoryFilter, HistoryLine, LawViolation, Page, ReadStore, StoreError,
+    StoreErrorKind, SystemBalance, TransferFilter, TransferTotals, TransferView,
 };
-use inspay_primitives::{AccountId, Address, AssetId, B256, TransferId};
+use inspay_primitives::{AccountId, Address, AssetId, B256, Label, Timestamp, TransferId};
 use sqlx::{Row as _, postgres::PgRow};
 
 use crate::{
@@ -157,6 +157,40 @@ const HISTORY: &str = "WITH own AS MATERIALIZED (\
          JOIN own ON own.number = p.account_number) AS did \
      ORDER BY e.seq DESC";
 
+/// The same of what a filter lets through: it walks the account's entries and no other's.
+const HISTORY_KEPT: &str = "WITH own AS MATERIALIZED (\
+         SELECT number, split_part(account, ':', 1) AS book FROM book_account \
+         WHERE account = ANY(ARRAY['account:' || $1, 'held:' || $1, 'owed:' || $1]) AND unit = 'credits'), \
+     page AS MATERIALIZED (\
+         SELECT DISTINCT newest.entry_seq FROM own CROSS JOIN LATERAL (\
+             SELECT p.entry_seq FROM posting p CROSS JOIN LATERAL (\
+                 SELECT * FROM entry WHERE seq = p.entry_seq OFFSET 0) AS e \
+             WHERE p.listed AND p.account_number = own.number AND p.entry_seq < $2 \
+                 AND ($4::text IS NULL OR e.kind = $4) AND ($5::bigint IS NULL OR e.booked_at >= $5) \
+                 AND ($6::bigint IS NULL OR e.booked_at < $6) \
+                 AND ($7::text IS NULL OR e.facts::json #>> '{purpose,feature}' = $7) \
+                 AND ($8::text IS NULL OR e.facts::json #>> '{purpose,project}' = $8) \
+                 AND ($9::bigint IS NULL OR EXISTS (SELECT 1 FROM lot l \
+                     WHERE l.entry_seq = $9 AND l.lot_index = $10 AND l.entry_seq = e.seq) \
+                     OR EXISTS (SELECT 1 FROM lot_move m \
+                     WHERE m.lot_entry_seq = $9 AND m.lot_index = $10 AND m.entry_seq = e.seq)) \
+             ORDER BY p.entry_seq DESC LIMIT $3) AS newest \
+         ORDER BY newest.entry_seq DESC LIMIT $3) \
+     SELECT e.seq, e.kind, e.event_at, e.booked_at, e.order_id, e.transfer_id, e.facts, \
+         COALESCE(did.left_credits, 0)::bigint AS left_credits, COALESCE(did.held, 0)::bigint AS held, \
+         COALESCE(did.owed, 0)::bigint AS owed \
+     FROM page CROSS JOIN LATERAL (SELECT * FROM entry WHERE seq = page.entry_seq OFFSET 0) AS e \
+     CROSS JOIN LATERAL (\
+         SELECT SUM(CASE p.side WHEN 'credit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'account') AS left_credits, \
+             SUM(CASE p.side WHEN 'credit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'held') AS held, \
+             SUM(CASE p.side WHEN 'debit' THEN p.quantity ELSE -p.quantity END) \
+                 FILTER (WHERE own.book = 'owed') AS owed \
+         FROM (SELECT * FROM posting WHERE entry_seq = page.entry_seq OFFSET 0) AS p \
+         JOIN own ON own.number = p.account_number) AS did \
+     ORDER BY e.seq DESC";
+
 const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, \
      snapshot::text AS snapshot FROM event WHERE seq > $1 ORDER BY seq LIMIT $2";
 
@@ -244,13 +278,26 @@ impl ReadStore for PostgresStore {
     async fn history(
         &self,
         account: &AccountId,
+        filter: HistoryFilter,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError> {
         let single = self.paged("read a history");
-        let query = sqlx::query(HISTORY)
+        let is_whole = filter == HistoryFilter::default();
+        let mut query = sqlx::query(if is_whole { HISTORY } else { HISTORY_KEPT })
             .bind(account.as_str())
             .bind(page.after.unwrap_or(i64::MAX))
             .bind(i64::from(page.limit));
+        if !is_whole {
+            let text = |label: Option<Label>| label.map(|label| label.to_string());
+            query = query
+                .bind(filter.kind.map(|kind| kind.as_str()))
+                .bind(filter.from.map(Timestamp::micros))
+                .bind(filter.until.map(Timestamp::micros))
+                .bind(text(filter.feature))
+                .bind(text(filter.project))
+                .bind(filter.lot.map(|lot| lot.entry_seq))
+                .bind(filter.lot.map(|lot| lot.index));
+        }
         all(&single.rows(query).await?, history_line).map_err(wrong(single.act))
     }
 

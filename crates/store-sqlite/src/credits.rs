@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use inspay_ledger::{Hold, Limit, Lot, Profile, Slice, Usage, UsageDay, UsageSums, WindowUse};
 use inspay_ports::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
-use inspay_primitives::{AccountId, Day, HoldId, Label, LimitId, LotId, Timestamp, UsageId};
+use inspay_primitives::{AccountId, Day, HoldId, Label, LimitId, LotId, Span, Timestamp, UsageId};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -60,6 +60,10 @@ const USAGES_OF_SESSION: &str = concat!(
 
 const USAGE_DAYS: &str = "SELECT account, day, feature, project, spends, units, spent, refunded FROM usage_day \
      WHERE account = ?1 AND day BETWEEN ?2 AND ?3 ORDER BY day, feature, project";
+
+const USAGE_SESSIONS: &str = "SELECT session, COUNT(*) AS spends, SUM(COALESCE(purpose ->> 'units', 0)) AS units, \
+         SUM(credits) AS spent, SUM(refunded) AS refunded FROM usage \
+     WHERE account = ?1 AND counted_at >= ?2 AND counted_at < ?3 GROUP BY session ORDER BY session LIMIT ?4";
 
 const LIMITS: &str = concat!(
     "SELECT ",
@@ -192,6 +196,28 @@ impl CreditStore for SqliteStore {
         all(&single.rows(query).await?, usage_day).map_err(wrong(single.act))
     }
 
+    async fn usage_sessions(
+        &self,
+        account: &AccountId,
+        span: Span,
+        limit: u32,
+    ) -> Result<Vec<(Option<Label>, UsageSums)>, StoreError> {
+        let single = self.read("sum spends by session");
+        let query = hot(USAGE_SESSIONS)
+            .bind(account.to_string())
+            .bind(span.start.micros())
+            .bind(span.end.micros())
+            .bind(i64::from(limit));
+        let read = |row: &SqliteRow| {
+            let fields = Fields(row);
+            let session: Option<&str> = fields.get("session")?;
+            let session =
+                session.map(|name| name.parse().map_err(|error| corrupt("session", error)));
+            Ok((session.transpose()?, usage_sums(fields)?))
+        };
+        all(&single.rows(query).await?, read).map_err(wrong(single.act))
+    }
+
     async fn limits(
         &self,
         account: &AccountId,
@@ -254,13 +280,17 @@ fn usage_day(row: &SqliteRow) -> Read<(UsageDay, UsageSums)> {
         Some(project.parse().map_err(|error| corrupt("project", error))?)
     };
     let day = Day::from_number(fields.narrow("day")?);
-    let sums = UsageSums {
+    let sums = usage_sums(fields)?;
+    Ok(((fields.account("account")?, day, fields.parsed("feature")?, project), sums))
+}
+
+fn usage_sums(fields: Fields<'_>) -> Read<UsageSums> {
+    Ok(UsageSums {
         spends: fields.get("spends")?,
         units: fields.get("units")?,
         spent: fields.credits("spent")?,
         refunded: fields.credits("refunded")?,
-    };
-    Ok(((fields.account("account")?, day, fields.parsed("feature")?, project), sums))
+    })
 }
 
 fn lot_change(row: &SqliteRow) -> Read<LotChange> {

@@ -17,9 +17,9 @@ mod tests {
 
     use inspay_ledger::{Act, Operation};
     use inspay_ports::{
-        ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, KeyScope, OrderFilter,
-        Page, PaymentClaim, Store, StoredResponse, TransferFilter, UsageFilter, WalletChallenge,
-        WalletLinking, WalletProof,
+        ApiKeyRecord, AssetHalt, AttributionProbe, CaseFilter, HaltsCommit, HistoryFilter,
+        KeyScope, OrderFilter, Page, PaymentClaim, Store, StoredResponse, TransferFilter,
+        UsageFilter, WalletChallenge, WalletLinking, WalletProof,
         contract::{
             samples::{
                 CHAIN, Follower, account, applied, block, block_time, digest, new_order, paid,
@@ -30,8 +30,8 @@ mod tests {
         },
     };
     use inspay_primitives::{
-        CaseClosing, CaseKind, CaseOpening, Day, Fence, FencingNumber, LotId, Timestamp, Transfer,
-        U256, UsageId,
+        CaseClosing, CaseKind, CaseOpening, Day, Fence, FencingNumber, LotId, Span, Timestamp,
+        Transfer, U256, UsageId,
     };
     use inspay_quoting::{RateSample, SourceKind};
     use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _, SqliteConnection};
@@ -183,6 +183,11 @@ mod tests {
         store.rates_at(vec![(usdt(), Timestamp::FAR)]).await.expect("finds");
     }
 
+    fn history_filters() -> [HistoryFilter; 2] {
+        let lot = Some(LotId { entry_seq: 1, index: 0 });
+        [HistoryFilter::default(), HistoryFilter { lot, ..HistoryFilter::default() }]
+    }
+
     async fn read(store: &Arc<dyn Store>) {
         let page = Page { after: None, limit: 9 };
         let filters = [
@@ -204,7 +209,9 @@ mod tests {
         store.held_slots(usdt(), treasury()).await.expect("counts");
         store.lots(&account(1)).await.expect("lists");
         store.account(&account(1)).await.expect("reads");
-        store.history(&account(1), page).await.expect("lists");
+        for filter in history_filters() {
+            store.history(&account(1), filter, page).await.expect("lists");
+        }
         store.entries(0, 9).await.expect("lists");
         store.quote(quote(1).id).await.expect("reads");
     }
@@ -309,6 +316,7 @@ mod tests {
         store.usage(UsageId { entry_seq: 1 }).await.expect("reads");
         let (first, last) = (Day::from_number(0), Day::from_number(99_999));
         store.usage_days(&account, first, last).await.expect("reads");
+        store.usage_sessions(&account, Span::ALWAYS, 9).await.expect("reads");
         store.limits(&account, life.now()).await.expect("lists");
         store.profile(&account).await.expect("reads");
         store.lot(LotId { entry_seq: 1, index: 0 }).await.expect("reads");

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use futures::TryStreamExt as _;
 use inspay_ledger::{Entry, Event, Lot, LotParts, Side};
 use inspay_ports::{
-    AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
-    SystemBalance, TransferFilter, TransferTotals, TransferView,
+    AccountSummary, HistoryFilter, HistoryLine, LawViolation, Page, ReadStore, StoreError,
+    StoreErrorKind, SystemBalance, TransferFilter, TransferTotals, TransferView,
 };
-use inspay_primitives::{AccountId, Address, AssetId, B256, Credits, Direction, TransferId, U256};
+use inspay_primitives::{
+    AccountId, Address, AssetId, B256, Credits, Direction, Label, Timestamp, TransferId, U256,
+};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -169,6 +171,45 @@ const HISTORY: &str = "WITH own (number, book) AS (\
      FROM page CROSS JOIN entry e ON e.seq = page.seq CROSS JOIN posting p ON p.entry_seq = e.seq \
      CROSS JOIN own o ON o.number = p.account_number ORDER BY e.seq DESC, p.line";
 
+/// The entries of one of the account's books, newest first, that a filter lets through.
+macro_rules! kept_of_book {
+    ($book:literal) => {
+        concat!(
+            "SELECT seq FROM (\
+             SELECT p.entry_seq AS seq FROM posting p CROSS JOIN entry e ON e.seq = p.entry_seq WHERE p.listed = 1 \
+                 AND p.account_number = (SELECT number FROM own WHERE book = '",
+            $book,
+            "') AND p.entry_seq < ?2 \
+                 AND (?4 IS NULL OR e.kind = ?4) AND (?5 IS NULL OR e.booked_at >= ?5) \
+                 AND (?6 IS NULL OR e.booked_at < ?6) AND (?7 IS NULL OR e.facts ->> '$.purpose.feature' = ?7) \
+                 AND (?8 IS NULL OR e.facts ->> '$.purpose.project' = ?8) \
+                 AND (?9 IS NULL OR EXISTS (SELECT 1 FROM lot l \
+                     WHERE l.entry_seq = ?9 AND l.lot_index = ?10 AND l.entry_seq = e.seq) \
+                     OR EXISTS (SELECT 1 FROM lot_move m \
+                     WHERE m.lot_entry_seq = ?9 AND m.lot_index = ?10 AND m.entry_seq = e.seq)) \
+                 ORDER BY p.entry_seq DESC LIMIT ?3)"
+        )
+    };
+}
+
+/// The same of what a filter lets through: it walks the account's entries and no other's.
+const HISTORY_KEPT: &str = concat!(
+    "WITH own (number, book) AS (\
+         SELECT number, substr(account, 1, instr(account, ':') - 1) FROM book_account \
+         WHERE account IN ('account:' || ?1, 'held:' || ?1, 'owed:' || ?1) AND unit = 'credits'), \
+     newest (seq) AS (",
+    kept_of_book!("account"),
+    " UNION ",
+    kept_of_book!("held"),
+    " UNION ",
+    kept_of_book!("owed"),
+    "), \
+     page (seq) AS (SELECT seq FROM newest ORDER BY seq DESC LIMIT ?3) \
+     SELECT e.seq, e.kind, e.event_at, e.booked_at, e.order_id, e.transfer_id, e.facts, o.book, p.side, p.quantity \
+     FROM page CROSS JOIN entry e ON e.seq = page.seq CROSS JOIN posting p ON p.entry_seq = e.seq \
+     CROSS JOIN own o ON o.number = p.account_number ORDER BY e.seq DESC, p.line",
+);
+
 const EVENTS: &str = "SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot \
      FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
@@ -245,16 +286,29 @@ impl ReadStore for SqliteStore {
     async fn history(
         &self,
         account: &AccountId,
+        filter: HistoryFilter,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError> {
         let single = self.read("read a history");
         if page.limit == 0 {
             return Ok(Vec::new());
         }
-        let query = hot(HISTORY)
+        let is_whole = filter == HistoryFilter::default();
+        let mut query = hot(if is_whole { HISTORY } else { HISTORY_KEPT })
             .bind(account.to_string())
             .bind(page.after.unwrap_or(i64::MAX))
             .bind(i64::from(page.limit));
+        if !is_whole {
+            let text = |label: Option<Label>| label.map(|label| label.to_string());
+            query = query
+                .bind(filter.kind.map(|kind| kind.as_str()))
+                .bind(filter.from.map(Timestamp::micros))
+                .bind(filter.until.map(Timestamp::micros))
+                .bind(text(filter.feature))
+                .bind(text(filter.project))
+                .bind(filter.lot.map(|lot| lot.entry_seq))
+                .bind(filter.lot.map(|lot| lot.index));
+        }
         history_lines(&single.rows(query).await?).map_err(wrong(single.act))
     }
 

@@ -66,7 +66,7 @@ plants! {
     SuspenseDropped = "suspense-dropped", 10, "forgets what belongs to nobody";
     RevisionIgnored = "revision-ignored", 10, "writes although the cursor has moved";
     OutgoingIgnored = "outgoing-ignored", 10, "does not follow transfers out";
-    AuditSkipped = "audit-skipped", 100, "takes ranges for whole: neither asked again nor weighed";
+    AuditSkipped = "audit-skipped", 30, "takes ranges for whole: neither asked again nor weighed";
     ClosedTooEarly = "closed-too-early", 10, "closes orders while older transfers wait";
     OldBranchCloses = "old-branch-closes", 50, "closes orders by a branch that was left";
     StaleCursor = "stale-cursor", 10, "counts confirmations under a head read earlier";

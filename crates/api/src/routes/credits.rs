@@ -4,17 +4,23 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
 };
 use inspay_ledger::{Act, GrantTerms, Limit, LimitAction, LimitScope, LimitWindow, LotSource};
 use inspay_ports::Page;
 use inspay_primitives::{AccountId, LimitId, LotId, Timestamp, Zone};
+use inspay_reports::account::limits_sheet;
 
-use super::{accounts, holds::replayed};
+use super::{
+    accounts::{self, FormatParams},
+    holds::replayed,
+};
 use crate::{
     auth::Caller,
-    extract::{Body, PathId},
+    extract::{Body, Params, PathId},
     idempotency::RequestKey,
     problem::{Problem, ProblemCode},
+    sheet::{csv, is_csv},
     spend::{ask, limit_id, read_credits, read_label},
     state::ApiState,
     wire::{
@@ -177,15 +183,21 @@ async fn limits_of(state: &ApiState, account: &AccountId) -> Result<LimitsBody, 
 
 /// An account's limits, each with what its present window has in it.
 #[utoipa::path(get, path = "/v1/accounts/{account}/limits", tag = "spending", operation_id = "list_limits",
-    params(("account" = String, Path, description = "The account.", example = "alice")),
+    params(("account" = String, Path, description = "The account.", example = "alice"), FormatParams),
     responses((status = 200, description = "The limits.", body = LimitsBody)))]
 pub(crate) async fn limits(
     State(state): State<ApiState>,
     caller: Caller,
     PathId(account): PathId<AccountId>,
-) -> Result<Json<LimitsBody>, Problem> {
+    Params(FormatParams { format }): Params<FormatParams>,
+) -> Result<Response, Problem> {
+    let is_csv = is_csv(format.as_deref())?;
     accounts::find(&state, &caller, &account).await?;
-    Ok(Json(limits_of(&state, &account).await?))
+    if is_csv {
+        let limits = state.store().limits(&account, state.now()).await?;
+        return Ok(csv(&limits_sheet(&limits), None));
+    }
+    Ok(Json(limits_of(&state, &account).await?).into_response())
 }
 
 /// Removes a limit.

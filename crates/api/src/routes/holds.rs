@@ -4,10 +4,12 @@ use axum::{
     Json,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode},
+    response::{IntoResponse as _, Response},
 };
 use inspay_ledger::{Act, Hold};
 use inspay_ports::Page;
 use inspay_primitives::{AccountId, HoldId};
+use inspay_reports::account::holds_sheet;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,6 +19,7 @@ use crate::{
     extract::{Body, Params, PathId},
     idempotency::{REPLAYED, RequestKey},
     problem::{Problem, ProblemCode},
+    sheet::{csv, is_csv},
     spend::{Done, ask, hold_id, problem_of_spend, read_credits, read_wish},
     state::ApiState,
     wire::{HoldBody, HoldWish, HoldsPage, NothingWish, PartWish},
@@ -32,6 +35,10 @@ pub(crate) struct HoldsParams {
     /// Only those that have not ended.
     #[serde(default)]
     open: Option<bool>,
+    /// `json` or `csv`.
+    #[serde(default)]
+    #[param(example = "csv")]
+    format: Option<String>,
     /// The `next` of the page before.
     #[serde(default)]
     after: Option<String>,
@@ -147,6 +154,8 @@ pub(crate) async fn release(
 }
 
 /// An account's holds, newest first.
+///
+/// As comma-separated values too: the cursor of the next page is then in the header `Next-After`.
 #[utoipa::path(get, path = "/v1/accounts/{account}/holds", tag = "spending", operation_id = "list_holds",
     params(("account" = String, Path, description = "The account.", example = "alice"), HoldsParams),
     responses((status = 200, description = "A page of holds.", body = HoldsPage)))]
@@ -155,14 +164,19 @@ pub(crate) async fn list(
     caller: Caller,
     PathId(account): PathId<AccountId>,
     Params(params): Params<HoldsParams>,
-) -> Result<Json<HoldsPage>, Problem> {
+) -> Result<Response, Problem> {
     let after = cursor::read(LIST, params.after.as_deref())?;
     let limit = cursor::read_limit(params.limit)?;
+    let is_csv = is_csv(params.format.as_deref())?;
     super::accounts::find(&state, &caller, &account).await?;
     let page = Page { after, limit: limit.saturating_add(1) };
     let holds = state.store().holds(&account, params.open.unwrap_or(false), page).await?;
     let (holds, next) =
         cursor::cut(holds, limit, |hold| cursor::encode(LIST, &hold.entry_seq.to_string()));
     let now = state.now();
-    Ok(Json(HoldsPage { items: holds.iter().map(|hold| HoldBody::new(hold, now)).collect(), next }))
+    if is_csv {
+        return Ok(csv(&holds_sheet(&holds, now), next));
+    }
+    let items = holds.iter().map(|hold| HoldBody::new(hold, now)).collect();
+    Ok(Json(HoldsPage { items, next }).into_response())
 }

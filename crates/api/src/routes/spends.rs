@@ -3,12 +3,13 @@
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use inspay_ledger::{Act, Usage};
 use inspay_ports::{Page, UsageFilter};
-use inspay_primitives::{AccountId, Day, UsageId};
+use inspay_primitives::{AccountId, UsageId};
+use inspay_reports::account::{SummaryError, UsageBy, summary_sheet, usage_summary, usages_sheet};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,19 +20,18 @@ use crate::{
     extract::{Body, Params, PathId, read_id},
     idempotency::RequestKey,
     problem::{Problem, ProblemCode},
+    sheet::{csv, is_csv},
     spend::{ask, ask_all, problem_of_spend, read_credits, read_wish},
     state::ApiState,
     wire::{
-        PartWish, SpendBatchWish, SpendOutcome, SpendOutcomes, SpendWish, UsageBody, UsageBy,
-        UsageSummary, UsagesPage, net_of, sums_by,
+        PartWish, SpendBatchWish, SpendOutcome, SpendOutcomes, SpendWish, UsageBody,
+        UsageSummaryBody, UsagesPage,
     },
 };
 
 const LIST: &str = "usage";
 /// Items of one batch.
 const ITEMS_MAX: usize = 100;
-/// Days of one summary: a leap year.
-const DAYS_MAX: i32 = 366;
 
 /// Which spends.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -73,10 +73,14 @@ pub(crate) struct SummaryParams {
     #[serde(default)]
     #[param(example = "2026-11-30")]
     to: Option<String>,
-    /// `day`, `feature` or `project`; by day if nothing is said.
+    /// `day`, `feature`, `project` or `session`; by day if nothing is said.
     #[serde(default)]
     #[param(example = "feature")]
     by: Option<String>,
+    /// `json` or `csv`.
+    #[serde(default)]
+    #[param(example = "csv")]
+    format: Option<String>,
 }
 
 async fn find(state: &ApiState, caller: &Caller, id: UsageId) -> Result<Usage, Problem> {
@@ -214,83 +218,45 @@ pub(crate) async fn list(
     let usages = state.store().usages(&account, filter, page).await?;
     let place = |usage: &Usage| cursor::encode(LIST, &usage.id.entry_seq.to_string());
     let (usages, next) = cursor::cut(usages, limit, place);
-    let items: Vec<UsageBody> = usages.iter().map(UsageBody::from).collect();
     if is_csv {
-        let lines = items.iter().map(UsageBody::csv);
-        return Ok(csv(UsageBody::CSV_HEAD, lines, next));
+        return Ok(csv(&usages_sheet(&usages), next));
     }
+    let items = usages.iter().map(UsageBody::from).collect();
     Ok(Json(UsagesPage { items, next }).into_response())
 }
 
-/// Whether comma-separated values are asked for.
-pub(crate) fn is_csv(format: Option<&str>) -> Result<bool, Problem> {
-    match format {
-        None | Some("json") => Ok(false),
-        Some("csv") => Ok(true),
-        Some(_) => Err(Problem::at(ProblemCode::QueryInvalid, "format", "Ask for json or csv.")),
-    }
-}
-
-/// Lines of comma-separated values below their head.
-pub(crate) fn csv(
-    head: &str,
-    lines: impl Iterator<Item = String>,
-    next: Option<String>,
-) -> Response {
-    let mut text = format!("{head}\r\n");
-    for line in lines {
-        text.push_str(&line);
-        text.push_str("\r\n");
-    }
-    let mut response = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response();
-    if let Some(next) = next.and_then(|next| next.parse().ok()) {
-        response.headers_mut().insert("next-after", next);
-    }
-    response
-}
-
-fn read_day(at: &str, text: Option<&str>) -> Result<Option<Day>, Problem> {
-    let wrong = |error: inspay_primitives::DayError| {
-        Problem::at(ProblemCode::QueryInvalid, at, error.to_string())
-    };
-    text.map(|text| text.parse().map_err(wrong)).transpose()
-}
-
-/// Usage of some days by day, feature or project, beside as many days before them.
+/// Usage of some days by day, feature, project or session, beside as many days before them.
+///
+/// As comma-separated values too.
 #[utoipa::path(get, path = "/v1/accounts/{account}/usage/summary", tag = "spending",
     operation_id = "get_usage_summary",
     params(("account" = String, Path, description = "The account.", example = "alice"), SummaryParams),
-    responses((status = 200, description = "The sums.", body = UsageSummary)))]
+    responses((status = 200, description = "The sums.", body = UsageSummaryBody)))]
 pub(crate) async fn summary(
     State(state): State<ApiState>,
     caller: Caller,
     PathId(account): PathId<AccountId>,
     Params(params): Params<SummaryParams>,
-) -> Result<Json<UsageSummary>, Problem> {
+) -> Result<Response, Problem> {
     let by = params.by.as_deref().map_or(Some(UsageBy::Day), UsageBy::parse).ok_or_else(|| {
-        Problem::at(ProblemCode::QueryInvalid, "by", "Ask for sums by day, feature or project.")
+        let detail = "Ask for sums by day, feature, project or session.";
+        Problem::at(ProblemCode::QueryInvalid, "by", detail)
     })?;
+    let is_csv = is_csv(params.format.as_deref())?;
+    let days = (
+        accounts::read_day("from", params.from.as_deref())?,
+        accounts::read_day("to", params.to.as_deref())?,
+    );
     accounts::find(&state, &caller, &account).await?;
-    let profile = state.store().profile(&account).await?;
-    let today = profile.zone.day_of(state.now());
-    let to = read_day("to", params.to.as_deref())?.unwrap_or(today);
-    let from = read_day("from", params.from.as_deref())?.unwrap_or_else(|| to.plus_days(-29));
-    let days = to.number().saturating_sub(from.number()).saturating_add(1);
-    if !(1..=DAYS_MAX).contains(&days) {
-        let detail = format!("Ask for 1 to {DAYS_MAX} days, the first one first.");
-        return Err(Problem::at(ProblemCode::QueryInvalid, "from", detail));
+    let summary = usage_summary(state.store(), &account, days, by, state.now()).await;
+    let summary = summary.map_err(|error| match error {
+        SummaryError::Store(error) => Problem::from(error),
+        SummaryError::Days | SummaryError::TooManySessions => {
+            Problem::at(ProblemCode::QueryInvalid, "from", error.to_string())
+        }
+    })?;
+    if is_csv {
+        return Ok(csv(&summary_sheet(&summary), None));
     }
-    let before = (from.plus_days(days.saturating_neg()), from.plus_days(-1));
-    let (now, earlier) = futures::try_join!(
-        state.store().usage_days(&account, from, to),
-        state.store().usage_days(&account, before.0, before.1),
-    )?;
-    Ok(Json(UsageSummary {
-        from: from.to_string(),
-        to: to.to_string(),
-        by: by.as_str(),
-        items: sums_by(by, &now),
-        net: net_of(&now),
-        net_before: net_of(&earlier),
-    }))
+    Ok(Json(UsageSummaryBody::from(&summary)).into_response())
 }

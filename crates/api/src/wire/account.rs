@@ -1,8 +1,9 @@
 //! Balances, lots and history of one account.
 
 use inspay_ledger::Lot;
-use inspay_ports::{AccountSummary, HistoryLine, LotChange};
+use inspay_ports::{HistoryLine, LotChange};
 use inspay_primitives::{AccountId, Credits, Label, LotId, OrderId, Timestamp, TransferId, Usd};
+use inspay_reports::account::Balance;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -33,7 +34,7 @@ pub(crate) struct BalanceBody {
 /// What lapses on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct ExpiringDay {
-    /// The day, UTC.
+    /// The day, in the account's zone.
     #[schema(value_type = String, format = Date, example = "2026-08-31")]
     day: String,
     /// How many credits.
@@ -193,59 +194,20 @@ pub(crate) struct HistoryPage {
     pub(crate) next: Option<String>,
 }
 
-/// What holds have that ran out and were not booked yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RanOut {
-    /// All of it.
-    pub(crate) held: Credits,
-    /// What of it goes back to lots that are live.
-    pub(crate) live: Credits,
-}
-
-impl BalanceBody {
-    /// The balance at `now`; `lots` are all that have something left, `ran_out` what holds that ran out will give back to
-    /// lots that are live.
-    pub(crate) fn new(
-        summary: AccountSummary,
-        lots: &[Lot],
-        ran_out: RanOut,
-        now: Timestamp,
-    ) -> Self {
-        let lapsed = lots.iter().filter(|lot| lot.expires_at <= now);
-        let lapsed_micros = sum_micros(lapsed);
-        let posted = summary.posted.micros().saturating_sub(lapsed_micros);
-        let available = posted.saturating_add(ran_out.live.micros());
-        let held = summary.held.micros().saturating_sub(ran_out.held.micros());
+impl From<Balance> for BalanceBody {
+    fn from(balance: Balance) -> Self {
+        let expiring = balance.expiring.into_iter();
         Self {
-            account: summary.account,
-            available: Credits::from_micros(available),
-            posted: summary.posted,
-            held: Credits::from_micros(held),
-            expiring: expiring(lots, now),
-            created_at: summary.created_at,
+            account: balance.account,
+            available: balance.available,
+            posted: balance.posted,
+            held: balance.held,
+            expiring: expiring
+                .map(|(day, credits)| ExpiringDay { day: day.to_string(), credits })
+                .collect(),
+            created_at: balance.created_at,
         }
     }
-}
-
-fn sum_micros<'a>(lots: impl Iterator<Item = &'a Lot>) -> i64 {
-    lots.fold(0i64, |sum, lot| sum.saturating_add(lot.parts.left.micros()))
-}
-
-fn expiring(lots: &[Lot], now: Timestamp) -> Vec<ExpiringDay> {
-    let mut days: std::collections::BTreeMap<String, i64> = std::collections::BTreeMap::new();
-    for lot in lots.iter().filter(|lot| lot.is_live(now) && lot.expires_at < Timestamp::FAR) {
-        let left = days.entry(day(lot.expires_at)).or_default();
-        *left = left.saturating_add(lot.parts.left.micros());
-    }
-    days.into_iter()
-        .map(|(day, micros)| ExpiringDay { day, credits: Credits::from_micros(micros) })
-        .collect()
-}
-
-/// The date of an RFC 3339 time.
-fn day(time: Timestamp) -> String {
-    let text = time.to_string();
-    text.split('T').next().unwrap_or(&text).to_owned()
 }
 
 impl LotBody {
@@ -295,55 +257,5 @@ impl TryFrom<&HistoryLine> for HistoryLineBody {
             transfer: line.transfer,
             facts: line.facts.as_deref().map(serde_json::from_str).transpose()?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use inspay_ledger::LotSource;
-
-    use super::*;
-
-    fn lot(index: i16, left: &str, expires_at: &str) -> Lot {
-        let credits: Credits = left.parse().expect("credits");
-        Lot {
-            id: LotId { entry_seq: 1, index },
-            account: "alice".parse().expect("an account"),
-            source: LotSource::Purchase,
-            order: None,
-            transfer: None,
-            granted: credits,
-            campaign: None,
-            scope: None,
-            priority: 50,
-            granted_at: Timestamp::default(),
-            expires_at: expires_at.parse().expect("a time"),
-            paid: None,
-            parts: inspay_ledger::LotParts::of_new(credits),
-        }
-    }
-
-    #[test]
-    fn a_balance_counts_what_is_live_and_says_what_lapses_when() {
-        let now: Timestamp = "2026-08-01T12:00:00Z".parse().expect("a time");
-        let lots = [
-            lot(0, "1", "2026-08-01T12:00:00Z"),
-            lot(1, "10", "2026-08-01T12:00:00.000001Z"),
-            lot(2, "100", "2026-08-31T23:59:59Z"),
-            lot(3, "1000", "2026-08-31T00:00:00Z"),
-            lot(4, "10000", "9999-01-01T00:00:00Z"),
-        ];
-        let summary = AccountSummary {
-            account: "alice".parse().expect("an account"),
-            created_at: Timestamp::default(),
-            posted: "11111".parse().expect("credits"),
-            held: Credits::ZERO,
-        };
-        let balance = BalanceBody::new(summary, &lots, RanOut::default(), now);
-        assert_eq!(balance.available.to_string(), "11110.000000");
-        assert_eq!(balance.posted.to_string(), "11111.000000");
-        let days: Vec<_> =
-            balance.expiring.iter().map(|day| format!("{} {}", day.day, day.credits)).collect();
-        assert_eq!(days, ["2026-08-01 10.000000", "2026-08-31 1100.000000"]);
     }
 }

@@ -15,7 +15,7 @@ mod token;
 mod transfer;
 mod wallet;
 
-pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage, RanOut};
+pub(crate) use account::{BalanceBody, HistoryLineBody, HistoryPage, LotBody, LotsPage};
 pub(crate) use case::{CaseBody, CasesPage};
 pub(crate) use catalog::CatalogBody;
 pub(crate) use event::{EventBody, EventsPage};
@@ -26,8 +26,7 @@ pub(crate) use quote::{LineBody, QuoteBody, QuoteWish};
 pub(crate) use spending::{
     EstimateBody, EstimateLine, EstimateWish, GrantWish, HoldBody, HoldWish, HoldsPage, LimitBody,
     LimitWish, LimitsBody, NothingWish, PartWish, ProfileBody, ProfileWish, SpendBatchWish,
-    SpendOutcome, SpendOutcomes, SpendWish, UsageBody, UsageBy, UsageSummary, UsagesPage, net_of,
-    sums_by,
+    SpendOutcome, SpendOutcomes, SpendWish, UsageBody, UsageSummaryBody, UsagesPage,
 };
 pub(crate) use token::{AssetBody, TokenAmount};
 pub(crate) use transfer::{Shown, TransferBody, TransfersPage};

@@ -1,11 +1,8 @@
 //! Holds, spends, grants, limits and usage.
 
-use std::collections::BTreeMap;
-
-use inspay_ledger::{
-    Hold, Limit, Purpose, ResolutionKind, Slice, Usage, UsageDay, UsageSums, WindowUse,
-};
+use inspay_ledger::{Hold, Limit, Purpose, ResolutionKind, Slice, Usage, WindowUse};
 use inspay_primitives::{AccountId, Credits, HoldId, Label, LimitId, LotId, Timestamp, UsageId};
+use inspay_reports::account::{UsageSum, UsageSummary};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -274,33 +271,6 @@ impl From<&Usage> for UsageBody {
     }
 }
 
-impl UsageBody {
-    /// The columns of a spend as comma-separated values.
-    pub(crate) const CSV_HEAD: &'static str =
-        "id,counted_at,feature,quality,size,units,project,session,reference,credits,refunded,hold";
-
-    /// The spend as one line of comma-separated values. No value has a comma or a quote in it: labels have neither.
-    pub(crate) fn csv(&self) -> String {
-        let text = |label: &Option<Label>| label.as_ref().map_or("", Label::as_str).to_owned();
-        let purpose = &self.purpose;
-        [
-            self.id.to_string(),
-            self.counted_at.to_string(),
-            purpose.feature.to_string(),
-            text(&purpose.quality),
-            text(&purpose.size),
-            purpose.units.map(|units| units.to_string()).unwrap_or_default(),
-            text(&purpose.project),
-            text(&purpose.session),
-            text(&purpose.reference),
-            self.credits.to_string(),
-            self.refunded.to_string(),
-            self.hold.map(|hold| hold.to_string()).unwrap_or_default(),
-        ]
-        .join(",")
-    }
-}
-
 /// A page of spends, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct UsagesPage {
@@ -489,111 +459,83 @@ pub(crate) struct ProfileBody {
 /// Sums of spends under one name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct UsageSumBody {
-    /// The day, feature or project; empty for spends without a project.
+    /// The day, feature, project or session; empty for spends without a project or a session.
     #[schema(example = "2026-11-23")]
-    pub(crate) name: String,
+    name: String,
     /// Spends.
-    pub(crate) spends: i64,
+    spends: i64,
     /// Units, where callers named some.
-    pub(crate) units: i64,
+    units: i64,
     /// Credits spent.
     #[schema(value_type = String, example = "32.000000")]
-    pub(crate) spent: Credits,
+    spent: Credits,
     /// Credits that came back.
     #[schema(value_type = String, example = "0.000000")]
-    pub(crate) refunded: Credits,
+    refunded: Credits,
     /// Spent less what came back.
     #[schema(value_type = String, example = "32.000000")]
-    pub(crate) net: Credits,
+    net: Credits,
+    /// The same in the period before: under the same name, or on the day that is as many days earlier.
+    #[schema(value_type = String, example = "16.000000")]
+    net_before: Credits,
+    /// How much more that is, in percent rounded towards zero; absent where nothing was spent before.
+    #[schema(example = 100)]
+    change_percent: Option<i64>,
+}
+
+impl From<&UsageSum> for UsageSumBody {
+    fn from(sum: &UsageSum) -> Self {
+        Self {
+            name: sum.name.clone(),
+            spends: sum.sums.spends,
+            units: sum.sums.units,
+            spent: sum.sums.spent,
+            refunded: sum.sums.refunded,
+            net: sum.net,
+            net_before: sum.net_before,
+            change_percent: sum.change_percent(),
+        }
+    }
 }
 
 /// Usage of some days, beside as many days before them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub(crate) struct UsageSummary {
+#[schema(as = UsageSummary)]
+pub(crate) struct UsageSummaryBody {
     /// The first day, in the account's zone.
     #[schema(example = "2026-11-01")]
-    pub(crate) from: String,
+    from: String,
     /// The last day.
     #[schema(example = "2026-11-30")]
-    pub(crate) to: String,
+    to: String,
     /// What the sums are by.
     #[schema(example = "day")]
-    pub(crate) by: &'static str,
-    /// Sums, by name.
-    pub(crate) items: Vec<UsageSumBody>,
+    by: &'static str,
+    /// Sums, by name. Features and projects that were used only before are listed too.
+    items: Vec<UsageSumBody>,
     /// Spent in all these days, less what came back.
     #[schema(value_type = String, example = "640.000000")]
-    pub(crate) net: Credits,
+    net: Credits,
     /// The same of as many days right before.
     #[schema(value_type = String, example = "512.000000")]
-    pub(crate) net_before: Credits,
+    net_before: Credits,
+    /// How much more that is, in percent rounded towards zero; absent where nothing was spent before.
+    #[schema(example = 25)]
+    change_percent: Option<i64>,
 }
 
-/// What sums are made by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UsageBy {
-    Day,
-    Feature,
-    Project,
-}
-
-impl UsageBy {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Feature => "feature",
-            Self::Project => "project",
+impl From<&UsageSummary> for UsageSummaryBody {
+    fn from(summary: &UsageSummary) -> Self {
+        Self {
+            from: summary.from.to_string(),
+            to: summary.to.to_string(),
+            by: summary.by.as_str(),
+            items: summary.items.iter().map(UsageSumBody::from).collect(),
+            net: summary.net,
+            net_before: summary.net_before,
+            change_percent: summary.change_percent(),
         }
     }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Day, Self::Feature, Self::Project].into_iter().find(|by| by.as_str() == text)
-    }
-
-    fn name(self, (_, day, feature, project): &UsageDay) -> String {
-        match self {
-            Self::Day => day.to_string(),
-            Self::Feature => feature.to_string(),
-            Self::Project => project.as_ref().map(ToString::to_string).unwrap_or_default(),
-        }
-    }
-}
-
-fn plus(sum: Credits, more: Credits) -> Credits {
-    Credits::from_micros(sum.micros().saturating_add(more.micros()))
-}
-
-fn net(sums: &UsageSums) -> Credits {
-    Credits::from_micros(sums.spent.micros().saturating_sub(sums.refunded.micros()))
-}
-
-/// Sums of days by name.
-pub(crate) fn sums_by(by: UsageBy, days: &[(UsageDay, UsageSums)]) -> Vec<UsageSumBody> {
-    let mut sums: BTreeMap<String, UsageSums> = BTreeMap::new();
-    for (day, more) in days {
-        let sum = sums.entry(by.name(day)).or_default();
-        *sum = UsageSums {
-            spends: sum.spends.saturating_add(more.spends),
-            units: sum.units.saturating_add(more.units),
-            spent: plus(sum.spent, more.spent),
-            refunded: plus(sum.refunded, more.refunded),
-        };
-    }
-    sums.into_iter()
-        .map(|(name, sums)| UsageSumBody {
-            name,
-            spends: sums.spends,
-            units: sums.units,
-            spent: sums.spent,
-            refunded: sums.refunded,
-            net: net(&sums),
-        })
-        .collect()
-}
-
-/// What days come to together.
-pub(crate) fn net_of(days: &[(UsageDay, UsageSums)]) -> Credits {
-    days.iter().fold(Credits::ZERO, |sum, (_, sums)| plus(sum, net(sums)))
 }
 
 /// One thing to be made.

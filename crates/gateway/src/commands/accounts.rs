@@ -2,7 +2,7 @@
 
 use clap::Args;
 use inspay_ledger::Lot;
-use inspay_ports::{AccountSummary, Page};
+use inspay_ports::{AccountSummary, HistoryFilter, Page};
 use inspay_primitives::{AccountId, Clock as _, Credits, Timestamp};
 use serde_json::json;
 
@@ -96,8 +96,8 @@ async fn show(store: &dyn inspay_ports::Store, account: &AccountId, context: &Co
         return Err(Failure::plain(FailureKind::Other, format!("there is no account {account}")));
     };
     let lots = store.lots(account).await.map_err(failed)?;
-    let history =
-        store.history(account, Page { after: None, limit: HISTORY }).await.map_err(failed)?;
+    let page = Page { after: None, limit: HISTORY };
+    let history = store.history(account, HistoryFilter::default(), page).await.map_err(failed)?;
     let available = available(&lots, SystemClock.now());
     if context.form == Form::Json {
         let lots: Vec<_> = lots

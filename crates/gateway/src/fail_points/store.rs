@@ -10,15 +10,17 @@ use inspay_ledger::{
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
     CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim,
-    LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange, NewOrder, OrderFilter,
-    Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, Store, StoreError, StoredQuote,
-    StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView, UsageFilter,
-    WalletChallenge, WalletLinking, WalletRecord, WalletStore, WindowBlock,
+    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
+    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
+    NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, Store,
+    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, UsageFilter, WalletChallenge, WalletLinking, WalletRecord, WalletStore,
+    WindowBlock,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
-    FencingNumber, HoldId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId, UsageId,
+    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, Timestamp, TransferId,
+    UsageId,
 };
 use inspay_quoting::RateSample;
 
@@ -111,6 +113,7 @@ calls! {
         usage(id: UsageId) -> Option<Usage>;
         usages(account: &AccountId, filter: UsageFilter, page: Page) -> Vec<Usage>;
         usage_days(account: &AccountId, from: Day, to: Day) -> Vec<(UsageDay, UsageSums)>;
+        usage_sessions(account: &AccountId, span: Span, limit: u32) -> Vec<(Option<Label>, UsageSums)>;
         limits(account: &AccountId, now: Timestamp) -> Vec<(Limit, Option<WindowUse>)>;
         profile(account: &AccountId) -> Profile;
         lot_changes(lot: LotId, page: Page) -> Vec<LotChange>;
@@ -140,7 +143,7 @@ calls! {
         lots(account: &AccountId) -> Vec<Lot>;
         account(account: &AccountId) -> Option<AccountSummary>;
         accounts(after: Option<AccountId>, limit: u32) -> Vec<AccountSummary>;
-        history(account: &AccountId, page: Page) -> Vec<HistoryLine>;
+        history(account: &AccountId, filter: HistoryFilter, page: Page) -> Vec<HistoryLine>;
         events(account: Option<&AccountId>, after: i64, limit: u32) -> Vec<Event>;
         entries(after: i64, limit: u32) -> Vec<Entry>;
         balances(with_accounts: bool) -> Vec<SystemBalance>;

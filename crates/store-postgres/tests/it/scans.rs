@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use inspay_ports::{
-    AttributionProbe, BooksStore as _, OrderFilter, Page, ReadStore as _, SaleStore as _,
-    TransferFilter,
+    AttributionProbe, BooksStore as _, HistoryFilter, OrderFilter, Page, ReadStore as _,
+    SaleStore as _, TransferFilter,
     contract::{
         samples::{
             CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms, usdt,
@@ -141,7 +141,10 @@ async fn look(world: &World, first: u64, payments: &[Transfer]) {
         assert_eq!(listed.len(), expected);
     }
     assert_eq!(store.lots(&order.account).await.expect("lists").len(), 1);
-    assert_eq!(store.history(&order.account, PAGE).await.expect("lists").len(), 1);
+    assert_eq!(
+        store.history(&order.account, HistoryFilter::default(), PAGE).await.expect("lists").len(),
+        1
+    );
     assert!(store.account(&order.account).await.expect("reads").is_some());
     store.accounts(Some(order.account.clone()), 20).await.expect("lists");
     assert_eq!(store.events(Some(&order.account), 0, 20).await.expect("lists").len(), 1);

@@ -15,16 +15,17 @@ use inspay_ledger::{
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
     CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryLine, IdempotencyClaim,
-    LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange, NewOrder, OrderFilter,
-    Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, StoreError, StoreErrorKind,
-    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
-    UsageFilter, WalletChallenge, WalletLinking, WalletRecord, WalletStore, WindowBlock,
-    fake::FakeStore,
+    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
+    IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
+    NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore,
+    StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
+    TransferTotals, TransferView, UsageFilter, WalletChallenge, WalletLinking, WalletRecord,
+    WalletStore, WindowBlock, fake::FakeStore,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
-    FencingNumber, HoldId, LotId, Order, OrderId, QuoteId, Timestamp, TransferId, UsageId,
+    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, Timestamp, TransferId,
+    UsageId,
 };
 use inspay_quoting::RateSample;
 use tokio::{sync::Mutex, time::Instant};
@@ -260,6 +261,15 @@ impl CreditStore for SimStore {
         to: Day,
     ) -> Result<Vec<(UsageDay, UsageSums)>, StoreError> {
         self.chaos.store("usage days", false, self.inner.usage_days(account, from, to)).await
+    }
+
+    async fn usage_sessions(
+        &self,
+        account: &AccountId,
+        span: Span,
+        limit: u32,
+    ) -> Result<Vec<(Option<Label>, UsageSums)>, StoreError> {
+        self.chaos.store("sessions", false, self.inner.usage_sessions(account, span, limit)).await
     }
 
     async fn limits(
@@ -602,9 +612,10 @@ impl ReadStore for SimStore {
     async fn history(
         &self,
         account: &AccountId,
+        filter: HistoryFilter,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError> {
-        self.inner.history(account, page).await
+        self.inner.history(account, filter, page).await
     }
 
     async fn events(

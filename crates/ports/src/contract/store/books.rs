@@ -19,7 +19,7 @@ use inspay_primitives::{
 
 use super::picture;
 use crate::{
-    Page, Store, TransferView,
+    HistoryFilter, Page, Store, TransferView,
     contract::{
         samples::{
             CHAIN, Follower, account, applied, block, block_time, inspi, ordered, ordered_as, paid,
@@ -443,7 +443,14 @@ pub async fn operation_keys_and_names_differ_by_any_byte(store: &Arc<dyn Store>)
         let summary = store.account(&order.account).await.expect("reads").expect("is there");
         assert_eq!(summary.posted, order.credits);
         let page = Page { after: None, limit: 10 };
-        assert_eq!(store.history(&order.account, page).await.expect("lists").len(), 1);
+        assert_eq!(
+            store
+                .history(&order.account, HistoryFilter::default(), page)
+                .await
+                .expect("lists")
+                .len(),
+            1
+        );
         assert_eq!(store.lots(&order.account).await.expect("lists").len(), 1);
         let events = store.events(Some(&order.account), 0, 10).await.expect("lists");
         assert_eq!(events.len(), 1);

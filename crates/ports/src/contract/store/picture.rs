@@ -7,8 +7,8 @@ use inspay_primitives::{AccountId, ChainId, Order};
 
 use super::super::samples::CHAIN;
 use crate::{
-    AccountSummary, CursorRecord, HistoryLine, OrderFilter, Page, Store, SystemBalance,
-    TransferFilter, TransferView, WindowBlock,
+    AccountSummary, CursorRecord, HistoryFilter, HistoryLine, OrderFilter, Page, Store,
+    SystemBalance, TransferFilter, TransferView, WindowBlock,
 };
 
 /// Rows on the page that stands for all of them.
@@ -54,7 +54,7 @@ async fn picture_of(store: &Arc<dyn Store>, chain: ChainId) -> Picture {
         let mut lots = store.lots(account).await.expect("lots");
         assert!(lots.is_sorted_by_key(|lot| lot.expires_at), "soonest expiry first: {lots:?}");
         lots.sort_by_key(|lot| (lot.expires_at, lot.id));
-        let history = store.history(account, all).await.expect("history");
+        let history = store.history(account, HistoryFilter::default(), all).await.expect("history");
         accounts.push((summary, lots, history));
     }
     Picture {

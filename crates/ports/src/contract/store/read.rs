@@ -10,7 +10,7 @@ use inspay_primitives::{
 
 use super::books::{now, paying, recorded};
 use crate::{
-    HistoryLine, Page, Store, TransferFilter, TransferTotals,
+    HistoryFilter, HistoryLine, Page, Store, TransferFilter, TransferTotals,
     contract::{
         samples::{
             CHAIN, Follower, account, applied, block, inspi, ordered, ordered_as, paid, seen_again,
@@ -194,7 +194,9 @@ pub async fn history_is_paged_newest_first(store: &Arc<dyn Store>) {
             let mut found: Vec<HistoryLine> = Vec::new();
             loop {
                 let after = found.last().map(|line| line.entry_seq);
-                let page = store.history(&order.account, Page { after, limit }).await;
+                let page = store
+                    .history(&order.account, HistoryFilter::default(), Page { after, limit })
+                    .await;
                 let page = page.expect("lists");
                 assert!(page.len() <= usize::try_from(limit).expect("small"));
                 if page.is_empty() {

@@ -10,8 +10,8 @@ use inspay_quoting::{RateSample, SourceKind};
 use uuid::Uuid;
 
 use crate::{
-    AccountSummary, ApiKeyRecord, IdempotencyClaim, KeyScope, NewOrder, OrderFilter, Page, Store,
-    StoreError, StoreErrorKind, StoredQuote, StoredResponse,
+    AccountSummary, ApiKeyRecord, HistoryFilter, IdempotencyClaim, KeyScope, NewOrder, OrderFilter,
+    Page, Store, StoreError, StoreErrorKind, StoredQuote, StoredResponse,
     contract::samples::{
         account, block_time, digest, inspi, new_order, ordered, ordered_as, quote, terms, treasury,
         usdt,
@@ -192,7 +192,7 @@ pub async fn a_new_account_appears_with_its_first_order(store: &Arc<dyn Store>) 
     assert_eq!(store.accounts(None, 10).await.expect("lists"), [expected]);
     assert_eq!(store.lots(&alice).await.expect("lists"), vec![]);
     let page = Page { after: None, limit: 10 };
-    assert_eq!(store.history(&alice, page).await.expect("lists"), vec![]);
+    assert_eq!(store.history(&alice, HistoryFilter::default(), page).await.expect("lists"), vec![]);
     for (name, number) in [("Zoe", 3), ("alice", 4), ("a.b@c-d_e", 5), ("1", 6)] {
         let account = name.parse().expect("an account id");
         ordered_as(store, OrderTerms { account, ..terms(number) }).await;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use inspay_ledger::{Act, EntryKind, LotParts, Operation, Outcome, Refusal, ResolutionKind};
-use inspay_primitives::{LotId, Timestamp};
+use inspay_primitives::{LotId, Span, Timestamp};
 
 use super::{books::now, picture};
 use crate::{
-    Page, Store, UsageFilter,
+    HistoryFilter, Page, Store, UsageFilter,
     contract::{
         teller::{Written, write},
         till::{
@@ -101,6 +101,11 @@ async fn reads_alike(fake: &Arc<dyn Store>, store: &Arc<dyn Store>, number: u64,
         let sums = fake.usage_days(&account, from, today).await.expect("reads");
         assert_eq!(store.usage_days(&account, from, today).await.expect("reads"), sums);
     }
+    for (span, limit) in [(Span::ALWAYS, 100), (Span::ALWAYS, 1), (zone_day(now), 100)] {
+        let sums = fake.usage_sessions(&account, span, limit).await.expect("reads");
+        assert_eq!(store.usage_sessions(&account, span, limit).await.expect("reads"), sums);
+    }
+    history_alike(fake, store, &account, &holds[0]).await;
     let limits = fake.limits(&account, now).await.expect("reads");
     assert_eq!(store.limits(&account, now).await.expect("reads"), limits);
     let profile = fake.profile(&account).await.expect("reads");
@@ -122,6 +127,42 @@ async fn reads_alike(fake: &Arc<dyn Store>, store: &Arc<dyn Store>, number: u64,
         holds
     };
     assert_eq!(sorted(found.holds), sorted(due.holds));
+}
+
+fn zone_day(now: Timestamp) -> Span {
+    let zone = inspay_primitives::Zone::default();
+    zone.span_of(zone.day_of(now))
+}
+
+/// Every filter of a history keeps what it is for and nothing else, page by page.
+async fn history_alike(
+    fake: &Arc<dyn Store>,
+    store: &Arc<dyn Store>,
+    account: &inspay_primitives::AccountId,
+    hold: &inspay_ledger::Hold,
+) {
+    let all = Page { after: None, limit: 10_000 };
+    let whole = fake.history(account, HistoryFilter::default(), all).await.expect("reads");
+    let middle = whole[whole.len() / 2].booked_at;
+    let none = HistoryFilter::default;
+    let filters = [
+        HistoryFilter { kind: Some(EntryKind::Hold), ..none() },
+        HistoryFilter { from: Some(middle), ..none() },
+        HistoryFilter { until: Some(middle), ..none() },
+        HistoryFilter { feature: Some(label("image")), ..none() },
+        HistoryFilter { project: Some(label("house")), ..none() },
+        HistoryFilter { lot: Some(hold.slices[0].lot), ..none() },
+    ];
+    for filter in filters {
+        let kept = fake.history(account, filter.clone(), all).await.expect("reads");
+        assert!(!kept.is_empty() && kept.len() < whole.len(), "{filter:?} keeps {}", kept.len());
+        assert_eq!(store.history(account, filter.clone(), all).await.expect("reads"), kept);
+        let page = Page { after: kept.first().map(|line| line.entry_seq), limit: 2 };
+        let second = store.history(account, filter, page).await.expect("reads");
+        assert!(kept.iter().skip(1).take(2).eq(&second));
+    }
+    let nothing = HistoryFilter { lot: Some(LotId { entry_seq: 1, index: 9 }), ..none() };
+    assert_eq!(store.history(account, nothing, all).await.expect("reads"), vec![]);
 }
 
 /// A life of many kinds of spending under one seed.

@@ -1,8 +1,10 @@
 //! Reads of credits in use in the fake store.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use inspay_ledger::{Hold, Limit, Lot, Profile, Usage, UsageDay, UsageSums, WindowUse};
-use inspay_primitives::{AccountId, Day, HoldId, LotId, Timestamp, UsageId};
+use inspay_primitives::{AccountId, Credits, Day, HoldId, Label, LotId, Span, Timestamp, UsageId};
 
 use super::{FakeStore, first};
 use crate::{CreditStore, CreditsDue, LotChange, Page, StoreError, UsageFilter};
@@ -71,6 +73,32 @@ impl CreditStore for FakeStore {
                 .iter()
                 .filter(|((owner, day, ..), _)| owner == account && (from..=to).contains(day));
             Ok(days.map(|(day, sums)| (day.clone(), *sums)).collect())
+        })
+    }
+
+    async fn usage_sessions(
+        &self,
+        account: &AccountId,
+        span: Span,
+        limit: u32,
+    ) -> Result<Vec<(Option<Label>, UsageSums)>, StoreError> {
+        self.read("sum spends by session", |state| {
+            let mut sums: BTreeMap<Option<Label>, UsageSums> = BTreeMap::new();
+            let counted = state
+                .usages
+                .values()
+                .filter(|usage| usage.account == *account && span.contains(usage.counted_at));
+            for usage in counted {
+                let sum = sums.entry(usage.purpose.session.clone()).or_default();
+                let plus = |sum: Credits, more: Credits| {
+                    Credits::from_micros(sum.micros().saturating_add(more.micros()))
+                };
+                sum.spends = sum.spends.saturating_add(1);
+                sum.units = sum.units.saturating_add(usage.purpose.units.map_or(0, i64::from));
+                sum.spent = plus(sum.spent, usage.credits);
+                sum.refunded = plus(sum.refunded, usage.refunded);
+            }
+            Ok(first(sums.into_iter(), limit))
         })
     }
 

@@ -3,7 +3,8 @@
 use async_trait::async_trait;
 use inspay_ledger::{BookAccount, Entry, Event, Lot, Settlement, SettlementKind, Side, Unit};
 use inspay_primitives::{
-    AccountId, Address, AssetId, B256, Credits, Direction, Timestamp, Transfer, TransferId, U256,
+    AccountId, Address, AssetId, B256, Credits, Direction, Label, LotId, Timestamp, Transfer,
+    TransferId, U256,
 };
 
 use super::{
@@ -11,8 +12,8 @@ use super::{
     rows::{State, TransferRow},
 };
 use crate::{
-    AccountSummary, HistoryLine, LawViolation, Page, ReadStore, StoreError, StoreErrorKind,
-    SystemBalance, TransferFilter, TransferTotals, TransferView,
+    AccountSummary, HistoryFilter, HistoryLine, LawViolation, Page, ReadStore, StoreError,
+    StoreErrorKind, SystemBalance, TransferFilter, TransferTotals, TransferView,
 };
 
 #[async_trait]
@@ -72,6 +73,7 @@ impl ReadStore for FakeStore {
     async fn history(
         &self,
         account: &AccountId,
+        filter: HistoryFilter,
         page: Page,
     ) -> Result<Vec<HistoryLine>, StoreError> {
         self.read("list an account's history", |state| {
@@ -80,7 +82,8 @@ impl ReadStore for FakeStore {
                 .history
                 .range((account.clone(), 0)..(account.clone(), before))
                 .rev()
-                .filter_map(|(_, seq)| state.entries.get(seq));
+                .filter_map(|(_, seq)| state.entries.get(seq))
+                .filter(|entry| is_in_history(entry, &filter));
             first(lines, page.limit).into_iter().map(|entry| history_line(entry, account)).collect()
         })
     }
@@ -192,6 +195,25 @@ fn add_to_totals(totals: &mut TransferTotals, row: &TransferRow) -> Result<(), S
         }
     }
     Ok(())
+}
+
+fn is_in_history(entry: &Entry, filter: &HistoryFilter) -> bool {
+    let facts: Option<serde_json::Value> =
+        entry.facts.as_deref().and_then(|facts| serde_json::from_str(facts).ok());
+    let is_about = |name: &str, wanted: &Option<Label>| {
+        let told = facts.as_ref().and_then(|facts| facts["purpose"][name].as_str());
+        wanted.as_ref().is_none_or(|wanted| told == Some(wanted.as_str()))
+    };
+    let touches = |lot: LotId| {
+        entry.lots.iter().any(|granted| granted.id == lot)
+            || entry.moves.iter().any(|moved| moved.lot == lot)
+    };
+    filter.kind.is_none_or(|kind| entry.kind == kind)
+        && filter.from.is_none_or(|from| entry.booked_at >= from)
+        && filter.until.is_none_or(|until| entry.booked_at < until)
+        && is_about("feature", &filter.feature)
+        && is_about("project", &filter.project)
+        && filter.lot.is_none_or(touches)
 }
 
 fn history_line(entry: &Entry, owner: &AccountId) -> Result<HistoryLine, StoreErrorKind> {
