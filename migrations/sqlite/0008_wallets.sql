@@ -80,5 +80,5 @@ CREATE TABLE rejudgement (
 CREATE INDEX rejudgement_chain ON rejudgement (chain_id);
 
 -- By who paid, and by who might have been paid for.
-CREATE INDEX transfer_payer ON transfer (chain_id, counterparty) WHERE direction = 'in';
+CREATE INDEX transfer_payer ON transfer (chain_id, counterparty, position) WHERE direction = 'in';
 CREATE INDEX orders_unpaid ON orders (account, in_time_until) WHERE state <> 'paid';

@@ -77,7 +77,7 @@ const TRANSFERS_OF_PAYER: &str = concat!(
     " FROM ",
     transfer_with_settlement!(),
     " WHERE t.chain_id = $7 AND t.counterparty = $8 AND t.direction = 'in' AND",
-    transfer_page!("t.position + 0"),
+    transfer_page!("t.position"),
 );
 
 const TRANSFERS_OF_ORDER: &str = concat!(
@@ -244,7 +244,9 @@ impl ReadStore for PostgresStore {
         page: Page,
     ) -> Result<Vec<TransferView>, StoreError> {
         let act = "list transfers";
-        let is_chosen = filter != TransferFilter::default();
+        // All of them, and those of one wallet, are walked in the order of their index.
+        let TransferFilter { tx_hash, order, account, suspense_only, payer: _ } = &filter;
+        let is_chosen = tx_hash.is_some() || order.is_some() || account.is_some() || *suspense_only;
         let single = if is_chosen { self.keyed(act) } else { self.paged(act) };
         let wrong = wrong(single.act);
         let rows = single.rows(list(&filter, page).map_err(&wrong)?).await?;
@@ -406,10 +408,10 @@ fn list(filter: &TransferFilter, page: Page) -> Read<Statement<'static>> {
         TRANSFERS_OF_ORDER
     } else if filter.account.is_some() {
         TRANSFERS_OF_ACCOUNT
-    } else if payer.is_some() {
-        TRANSFERS_OF_PAYER
     } else if filter.suspense_only {
         TRANSFERS_IN_SUSPENSE
+    } else if payer.is_some() {
+        TRANSFERS_OF_PAYER
     } else {
         TRANSFERS
     };
