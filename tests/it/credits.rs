@@ -94,6 +94,39 @@ async fn lives(database_url: Option<String>) {
     gateway.must_reconcile().await;
     let verified = gateway.command(&["ledger", "verify"]).await;
     assert!(verified.status.success(), "{}", inspay_it::said(&verified));
+    is_told_on_the_command_line(&gateway).await;
+}
+
+/// What the interface answers is what the commands print, to the byte.
+async fn is_told_on_the_command_line(gateway: &Gateway) {
+    let day_before = ["--from", "2020-01-01", "--to", "2020-01-02"];
+    for (command, path) in [
+        (vec!["balance"], "balance?"),
+        (vec!["history"], "history?"),
+        (
+            vec!["history", "--kind", "hold", "--project", "book-7"],
+            "history?kind=hold&project=book-7&",
+        ),
+        (vec!["lots"], "lots?"),
+        (vec!["holds"], "holds?"),
+        (vec!["spends"], "usage?"),
+        (vec!["usage", "--by", "feature"], "usage/summary?by=feature&"),
+        (vec!["limits"], "limits?"),
+    ] {
+        let arguments = [&["credits", command[0], "alice", "--csv"], &command[1..]].concat();
+        let printed = gateway.command(&arguments).await;
+        let sheet = gateway.text(&format!("/v1/accounts/alice/{path}format=csv")).await;
+        assert_eq!(String::from_utf8_lossy(&printed.stdout), sheet, "{arguments:?}");
+        // Nothing is left, and nothing was limited.
+        assert!(sheet.lines().count() > 1 || ["lots?", "limits?"].contains(&path), "{sheet}");
+    }
+    let told = gateway.command(&[&["credits", "history", "alice"], &day_before[..]].concat()).await;
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "nothing yet\n");
+    let unknown = gateway.command(&["credits", "balance", "nobody"]).await;
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(inspay_it::said(&unknown).contains("there is no account nobody"));
+    let both = gateway.command(&["credits", "balance", "alice", "--csv", "--json"]).await;
+    assert_eq!(both.status.code(), Some(2), "{}", inspay_it::said(&both));
 }
 
 #[tokio::test(flavor = "multi_thread")]

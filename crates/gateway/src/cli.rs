@@ -72,6 +72,9 @@ enum Command {
     Find(commands::find::FindArgs),
     /// List accounts with their credits, or show one.
     Accounts(commands::accounts::AccountsArgs),
+    /// Show what an account has, holds, spent and may spend.
+    #[command(subcommand)]
+    Credits(commands::credits::CreditsCommand),
     /// Make, list and revoke API keys.
     #[command(subcommand)]
     Keys(commands::keys::KeysCommand),
@@ -167,6 +170,7 @@ async fn dispatch(command: Command, context: Context) -> Outcome {
         Command::Cases(command) => commands::cases::run(command, context).await,
         Command::Find(args) => commands::find::run(args, context).await,
         Command::Accounts(args) => commands::accounts::run(args, context).await,
+        Command::Credits(command) => commands::credits::run(command, context).await,
         Command::Keys(command) => commands::keys::run(command, context).await,
         Command::Doctor => commands::doctor::run(context).await,
         Command::Completions { .. } => Ok(()),

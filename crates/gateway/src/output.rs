@@ -22,6 +22,11 @@ pub(crate) fn line(text: &str) -> Outcome {
     write_out(&format!("{text}\n"))
 }
 
+/// Prints a result that has its lines already.
+pub(crate) fn raw(text: &str) -> Outcome {
+    write_out(text)
+}
+
 /// Prints a result as one JSON document.
 pub(crate) fn json<T: Serialize>(value: &T) -> Outcome {
     let text = serde_json::to_string_pretty(value)

@@ -15,6 +15,7 @@ mod operations;
 mod orders;
 mod payments;
 mod quotes;
+mod seeing;
 mod spending;
 mod streams;
 mod transfers;

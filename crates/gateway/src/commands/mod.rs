@@ -4,6 +4,7 @@ pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod backfill;
 pub(crate) mod cases;
+pub(crate) mod credits;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
