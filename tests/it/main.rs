@@ -9,6 +9,7 @@ mod kill;
 mod leases;
 mod lying;
 mod pay;
+mod promotions;
 mod refuse;
 mod rescan;
 mod restart;
