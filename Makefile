@@ -54,6 +54,9 @@ faults: contracts-tools ## Try the matrix of faults and reorgs on a living chain
 tamper: ## Change the journal ten thousand times behind the program's back; every change is named at its entry.
 	cargo test --locked -p inspay-it --test it -- tamper::ten_thousand --ignored --nocapture
 
+model: postgres-tools ## Ask a million things of the credits on both databases and compare with a model of plain numbers.
+	cargo test --locked -p inspay-it --test it -- model::a_million --ignored --nocapture
+
 KILLS ?= 100
 
 kills: contracts-tools postgres-tools ## Kill the gateway at every fail point and at KILLS random moments, on both databases.

@@ -8,6 +8,7 @@ mod faults;
 mod kill;
 mod leases;
 mod lying;
+mod model;
 mod pay;
 mod promotions;
 mod refuse;

@@ -1,4 +1,4 @@
-//! Figures beside their floors, measured in the same run: catch-up, settlement, latency.
+//! Figures beside their floors, measured in the same run: catch-up, settlement, spending, latency.
 //!
 //! Each measured side of ours runs in a process of its own, so that its peak memory is its own. Traffic
 //! stays on this machine, and what was made on disk is gone afterwards. A wrong result is a failure; a goal
@@ -6,13 +6,16 @@
 
 mod bare_loop;
 mod catch_up;
+mod cpu;
 mod figures;
 mod floor;
 mod latency;
 mod limited_node;
 mod proofs;
 mod report;
+mod row_by_row;
 mod settle;
+mod spend;
 mod stores;
 
 use std::process::ExitCode;
@@ -25,7 +28,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What went wrong, for the person who ran it.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: bench [catch-up|proofs|settle|latency|all] [--quick] [--json]";
+const USAGE: &str = "usage: bench [catch-up|proofs|settle|spend|latency|all] [--quick] [--json]";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +75,11 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
     let is_json = take("--json");
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let names: &[&str] = match words.as_slice() {
-        [] | ["all"] => &["catch-up", "proofs", "settle", "latency"],
+        [] | ["all"] => &["catch-up", "proofs", "settle", "spend", "latency"],
         ["catch-up"] => &["catch-up"],
         ["proofs"] => &["proofs"],
         ["settle"] => &["settle"],
+        ["spend"] => &["spend"],
         ["latency"] => &["latency"],
         ["child-catch-up", database, url, to] => {
             return catch_up::child(database, url, to).await;
@@ -89,6 +93,7 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
             "catch-up" => vec![catch_up::measure(scale).await?],
             "proofs" => proofs::measure(scale).await?,
             "settle" => vec![settle::measure(scale).await?],
+            "spend" => vec![spend::measure(scale).await?],
             _ => vec![latency::measure(scale).await?],
         };
         if !is_json {

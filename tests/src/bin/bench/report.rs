@@ -32,6 +32,11 @@ impl Quantity {
         Self::Ratio(u64::try_from((a * 100).div_ceil(b.max(1))).unwrap_or(u64::MAX))
     }
 
+    /// `a / b`, rounded down, for a goal that is to be reached.
+    pub(crate) fn ratio_down(a: u128, b: u128) -> Self {
+        Self::Ratio(u64::try_from(a * 100 / b.max(1)).unwrap_or(u64::MAX))
+    }
+
     pub(crate) fn time_ratio(a: Duration, b: Duration) -> Self {
         Self::ratio(a.as_nanos(), b.as_nanos())
     }
@@ -78,16 +83,51 @@ impl fmt::Display for Quantity {
     }
 }
 
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Goal {
+    AtMost(Quantity),
+    AtLeast(Quantity),
+}
+
+impl Goal {
+    const fn most(self) -> Option<Quantity> {
+        match self {
+            Self::AtMost(goal) => Some(goal),
+            Self::AtLeast(_) => None,
+        }
+    }
+
+    const fn least(self) -> Option<Quantity> {
+        match self {
+            Self::AtMost(_) => None,
+            Self::AtLeast(goal) => Some(goal),
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(goal) => write!(f, "≤ {goal}"),
+            Self::AtLeast(goal) => write!(f, "≥ {goal}"),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Figure {
     what: String,
     quantity: Quantity,
-    at_most: Option<Quantity>,
+    goal: Option<Goal>,
 }
 
 impl Figure {
     fn is_met(&self) -> Option<bool> {
-        self.at_most.map(|goal| self.quantity.number() <= goal.number())
+        self.goal.map(|goal| match goal {
+            Goal::AtMost(goal) => self.quantity.number() <= goal.number(),
+            Goal::AtLeast(goal) => self.quantity.number() >= goal.number(),
+        })
     }
 }
 
@@ -108,7 +148,7 @@ impl Report {
 
     /// Adds a figure.
     pub(crate) fn add(&mut self, what: impl Into<String>, quantity: Quantity) {
-        self.figures.push(Figure { what: what.into(), quantity, at_most: None });
+        self.figures.push(Figure { what: what.into(), quantity, goal: None });
     }
 
     /// Adds a figure with its goal.
@@ -118,7 +158,19 @@ impl Report {
         quantity: Quantity,
         at_most: Quantity,
     ) {
-        self.figures.push(Figure { what: what.into(), quantity, at_most: Some(at_most) });
+        let goal = Some(Goal::AtMost(at_most));
+        self.figures.push(Figure { what: what.into(), quantity, goal });
+    }
+
+    /// Adds a figure that should not be below its goal.
+    pub(crate) fn add_least(
+        &mut self,
+        what: impl Into<String>,
+        quantity: Quantity,
+        at_least: Quantity,
+    ) {
+        let goal = Some(Goal::AtLeast(at_least));
+        self.figures.push(Figure { what: what.into(), quantity, goal });
     }
 
     /// How many goals are met, and how many there are.
@@ -134,13 +186,13 @@ impl Report {
             .load_style(presets::UTF8_FULL_CONDENSED)
             .set_content_arrangement(ContentArrangement::Dynamic);
         table.set_width(TABLE_WIDTH);
-        table.set_header([self.name, "measured", "at most", ""]);
+        table.set_header([self.name, "measured", "goal", ""]);
         for figure in &self.figures {
             let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
             table.add_row([
                 Cell::new(&figure.what),
                 right(figure.quantity.to_string()),
-                right(figure.at_most.map(|goal| goal.to_string()).unwrap_or_default()),
+                right(figure.goal.map(|goal| goal.to_string()).unwrap_or_default()),
                 Cell::new(match figure.is_met() {
                     Some(true) => "met",
                     Some(false) => "MISSED",
@@ -162,7 +214,8 @@ impl Report {
                     "what": figure.what,
                     "value": figure.quantity.number(),
                     "unit": figure.quantity.unit(),
-                    "at_most": figure.at_most.map(Quantity::number),
+                    "at_most": figure.goal.and_then(Goal::most).map(Quantity::number),
+                    "at_least": figure.goal.and_then(Goal::least).map(Quantity::number),
                     "met": figure.is_met(),
                 })
             })
