@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills tamper contracts-tools postgres-tools help
+.PHONY: demo test model sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills tamper contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
