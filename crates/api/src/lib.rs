@@ -27,6 +27,6 @@ pub use payment::{payment_link, transfer_calldata};
 pub use problem::{Problem, ProblemCode, ProblemFact};
 pub use router::{openapi, router};
 pub use state::{
-    ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, CreditSettings, MetricsText,
-    PricingInputs, SaleAgreement, SaleAsset, SaleSettings, Timing, WalletSettings,
+    ApiParts, ChainStatus, ChainStatuses, ChainTroubleKind, CreditSettings, FreePlan, MetricsText,
+    Plan, PricingInputs, SaleAgreement, SaleAsset, SaleSettings, Timing, WalletSettings,
 };

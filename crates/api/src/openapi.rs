@@ -36,6 +36,7 @@ use crate::problem::{PROBLEM_JSON, Problem, ProblemCode, ProblemFact};
         (name = "transfers", description = "What came to the treasury, and why it is where it is."),
         (name = "accounts", description = "Balances, lots and history."),
         (name = "spending", description = "Holds, spends, grants, limits, usage and estimates."),
+        (name = "subscriptions", description = "Credits that are granted again in every cycle."),
         (name = "wallets", description = "Proven wallets, claims, and where a payment is."),
         (name = "events", description = "What happened, in one sequence."),
         (name = "cases", description = "What a person has to look at."),
@@ -192,6 +193,15 @@ fn codes_of(operation: &str) -> Option<Vec<&'static [P]>> {
         "get_usage_summary" => {
             vec![KEYED, &[P::PathInvalid, P::QueryInvalid, P::AccountNotFound]]
         }
+        "list_plans" => vec![KEYED],
+        "create_subscription" => vec![
+            KEYED,
+            NAMED,
+            &[P::PathInvalid, P::AccountNotFound, P::UnknownPlan, P::SubscriptionExists],
+        ],
+        "list_subscriptions" => vec![KEYED, &[P::PathInvalid, P::AccountNotFound]],
+        "get_subscription" => vec![KEYED, &[P::PathInvalid, P::SubscriptionNotFound]],
+        "cancel_subscription" => vec![KEYED, NAMED, &[P::PathInvalid, P::SubscriptionNotFound]],
         "create_grant" => vec![
             KEYED,
             NAMED,
@@ -334,7 +344,7 @@ mod tests {
                 count += 1;
             }
         }
-        assert_eq!(count, 44);
+        assert_eq!(count, 49);
     }
 
     #[test]

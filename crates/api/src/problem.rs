@@ -143,6 +143,12 @@ problem_codes! {
     QuoteUsed = "quote_used", CONFLICT, "The quote is already used by an order.";
     /// The account keeps too many amounts already.
     TooManyUnpaidOrders = "too_many_unpaid_orders", CONFLICT, "The account has too many unpaid orders.";
+    /// Not in the settings.
+    UnknownPlan = "unknown_plan", UNPROCESSABLE_ENTITY, "There is no such plan.";
+    /// One of a plan at a time.
+    SubscriptionExists = "subscription_exists", CONFLICT, "The account has this plan already.";
+    /// No such subscription, or not this key's.
+    SubscriptionNotFound = "subscription_not_found", NOT_FOUND, "There is no such subscription.";
     /// Neither units nor credits, or both.
     SpendUnclear = "spend_unclear", UNPROCESSABLE_ENTITY, "Name either units or credits.";
     /// Not in the price book.

@@ -20,7 +20,7 @@ use crate::{
     problem::{Problem, ProblemCode},
     routes::{
         accounts, cases, catalog, credits, docs, estimates, events, health, holds, order_events,
-        orders, payments, quotes, spends, transfers, wallets,
+        orders, payments, quotes, spends, subscriptions, transfers, wallets,
     },
     spend::named,
     state::{ApiParts, ApiState},
@@ -84,6 +84,10 @@ fn spending_routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(credits::set_limit, credits::limits))
         .routes(routes!(credits::remove_limit))
         .routes(routes!(credits::set_profile))
+        .routes(routes!(subscriptions::plans))
+        .routes(routes!(subscriptions::create, subscriptions::list))
+        .routes(routes!(subscriptions::get))
+        .routes(routes!(subscriptions::cancel))
 }
 
 /// The OpenAPI document.

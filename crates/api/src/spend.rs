@@ -11,7 +11,7 @@ use axum::{
 };
 use inspay_ledger::{Act, Operation, Outcome, PriceRefusal, Purpose, Refusal};
 use inspay_ledger_writer::WriteError;
-use inspay_primitives::{AccountId, Credits, HoldId, Label, LimitId};
+use inspay_primitives::{AccountId, Credits, HoldId, Label, LimitId, SubscriptionId};
 use inspay_quoting::Purchase;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -54,6 +54,11 @@ fn id_of(request_key: &str) -> Uuid {
 /// The hold that a request makes.
 pub(crate) fn hold_id(request_key: &str) -> HoldId {
     HoldId::from_uuid(id_of(request_key))
+}
+
+/// The subscription that a request opens.
+pub(crate) fn subscription_id(request_key: &str) -> SubscriptionId {
+    SubscriptionId::from_uuid(id_of(request_key))
 }
 
 /// The limit that a request sets.
@@ -111,14 +116,17 @@ pub(crate) enum Refused {
 }
 
 fn unwritten(error: &WriteError) -> Refused {
-    Refused::Problem(if error.is_transient() {
-        Problem::new(
-            ProblemCode::StoreUnavailable,
-            "Try again in a moment; a POST with the same Idempotency-Key.",
-        )
+    Refused::Problem(problem_of_write(error))
+}
+
+/// What is answered where the books could not be written.
+pub(crate) fn problem_of_write(error: &WriteError) -> Problem {
+    if error.is_transient() {
+        let detail = "Try again in a moment; a POST with the same Idempotency-Key.";
+        Problem::new(ProblemCode::StoreUnavailable, detail)
     } else {
         Problem::internal(error)
-    })
+    }
 }
 
 /// Reads an amount of credits above zero.

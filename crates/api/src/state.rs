@@ -9,7 +9,7 @@ use inspay_ledger::PriceBook;
 use inspay_ledger_writer::LedgerWriter;
 use inspay_ports::{Chain, Store};
 use inspay_primitives::{
-    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Label,
+    Address, Asset, AssetId, ChainId, ChainView, Clock, ConfirmationPolicy, Credits, Cycle, Label,
     Timestamp, U256,
 };
 use inspay_quoting::{AssetInput, Catalog, QuoteRequest};
@@ -154,6 +154,28 @@ pub struct WalletSettings {
     pub chains: BTreeMap<ChainId, Arc<dyn Chain>>,
 }
 
+/// What can be subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Credits of a cycle.
+    pub credits: Credits,
+    /// How long a cycle is.
+    pub every: Cycle,
+    /// For how many cycles more what is left of one can be spent; with none, it lapses with its cycle.
+    pub keeps_cycles: u16,
+    /// The burn-down priority of its lots; lower burns first.
+    pub priority: u8,
+}
+
+/// What a wallet that is proven for the first time brings its account. Once per wallet, whoever proves it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FreePlan {
+    /// How many credits.
+    pub credits: Credits,
+    /// For how many days; for ever where it is none.
+    pub days: u16,
+}
+
 /// How credits are used and granted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditSettings {
@@ -167,6 +189,10 @@ pub struct CreditSettings {
     pub grant_days: u16,
     /// What each promotion may grant in all.
     pub campaigns: BTreeMap<Label, Credits>,
+    /// What can be subscribed to.
+    pub plans: BTreeMap<Label, Plan>,
+    /// What a newly proven wallet brings.
+    pub free_plan: Option<FreePlan>,
 }
 
 /// Everything that the router needs.

@@ -29,6 +29,7 @@ mod progress;
 mod settle;
 mod spend;
 mod state;
+mod subscription;
 
 pub use account::{BookAccount, BookAccountError, LotSource, Side, Unit};
 pub use apply::{apply, touches};
@@ -48,3 +49,4 @@ pub use state::{
     Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,
     UsageSums,
 };
+pub use subscription::{Renewal, Subscription};

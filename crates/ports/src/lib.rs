@@ -14,6 +14,7 @@ mod rates;
 mod records;
 mod store;
 mod store_error;
+mod subscriptions;
 mod wallets;
 
 #[cfg(feature = "testing")]
@@ -38,6 +39,7 @@ pub use records::{
 };
 pub use store::{BooksStore, Decide, FollowStore, ReadStore, SaleStore, Store};
 pub use store_error::{StoreError, StoreErrorKind};
+pub use subscriptions::SubscriptionStore;
 pub use wallets::{
     FoundBy, FoundOrder, Linked, PaymentClaim, WalletChallenge, WalletLinking, WalletProof,
     WalletRecord, WalletStore,

@@ -17,8 +17,8 @@ use crate::{
     AccountSummary, ApiKeyRecord, AttributionProbe, BlocksCommit, CaseStore, CreditStore,
     CursorRecord, FoundOrder, HaltStore, HistoryFilter, HistoryLine, IdempotencyClaim,
     LawViolation, LeaseStore, NewOrder, OrderFilter, Page, RangeCommit, Rewind, StoreError,
-    StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals, TransferView,
-    WalletStore, WindowBlock,
+    StoredQuote, StoredResponse, SubscriptionStore, SystemBalance, TransferFilter, TransferTotals,
+    TransferView, WalletStore, WindowBlock,
 };
 
 /// What the follower of a chain keeps.
@@ -306,6 +306,7 @@ pub trait Store:
     + BooksStore
     + CreditStore
     + CaseStore
+    + SubscriptionStore
     + WalletStore
     + ReadStore
 {
@@ -319,6 +320,7 @@ impl<T> Store for T where
         + BooksStore
         + CreditStore
         + CaseStore
+        + SubscriptionStore
         + WalletStore
         + ReadStore
 {

@@ -104,6 +104,10 @@ uuid_id!(
     /// A limit on spending, written `lim_…`.
     LimitId, "lim_", "a limit id (lim_ and 32 hex digits)"
 );
+uuid_id!(
+    /// A subscription, written `sub_…`.
+    SubscriptionId, "sub_", "a subscription id (sub_ and 32 hex digits)"
+);
 
 /// A spend: the number of the journal entry that booked it, written `use_…`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

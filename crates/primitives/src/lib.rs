@@ -10,6 +10,7 @@ mod case;
 mod clock;
 mod confirmation;
 mod credits;
+mod cycle;
 mod fence;
 mod ids;
 mod order;
@@ -26,10 +27,11 @@ pub use case::{CaseClosing, CaseId, CaseKind, CaseOpening};
 pub use clock::{Clock, ManualClock, Timestamp, TimestampError};
 pub use confirmation::{ConfirmationPolicy, ConfirmationRule, PolicyError, Standing};
 pub use credits::{Credits, CreditsError};
+pub use cycle::{Cycle, CycleError};
 pub use fence::{Fence, FencingNumber};
 pub use ids::{
-    AccountId, HoldId, IdError, Label, LimitId, LotId, OrderId, QuoteId, Reference, TransferId,
-    UsageId,
+    AccountId, HoldId, IdError, Label, LimitId, LotId, OrderId, QuoteId, Reference, SubscriptionId,
+    TransferId, UsageId,
 };
 pub use order::{Order, OrderProgress, OrderState, OrderTerms};
 pub use price::{PriceError, Rate, Rounding, mul_div};

@@ -74,6 +74,8 @@ pub struct StepReport {
     pub expired: usize,
     /// Holds given back that ran out, and owners told of lots that lapse soon.
     pub lapsed: usize,
+    /// Cycles of subscriptions that were granted.
+    pub granted: usize,
     /// Operations that were refused since the facts had changed; the next step sees the new ones.
     pub refused: usize,
 }

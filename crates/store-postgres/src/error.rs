@@ -64,6 +64,9 @@ fn refused(refusal: &PgDatabaseError) -> StoreErrorKind {
             Some("orders_slot_key") => StoreErrorKind::SlotTaken,
             Some("orders_id_key" | "orders_reference_key") => StoreErrorKind::Exists("order"),
             Some("orders_request_key_key") => StoreErrorKind::Exists("request key"),
+            Some("subscription_pkey" | "subscription_open") => {
+                StoreErrorKind::Exists("subscription")
+            }
             Some("transfer_id_key") => StoreErrorKind::Exists(TRANSFER),
             Some("lease_holding_key") => StoreErrorKind::Exists(LEASE),
             Some("quote_pkey") => StoreErrorKind::Exists("quote"),

@@ -28,6 +28,7 @@ mod scratch;
 mod session;
 mod spending;
 mod store;
+mod subscriptions;
 mod wallets;
 mod write;
 

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "proof_by_two", include_str!("../../../migrations/postgres/0006_proof_by_two.sql")),
     (7, "credits", include_str!("../../../migrations/postgres/0007_credits.sql")),
     (8, "wallets", include_str!("../../../migrations/postgres/0008_wallets.sql")),
+    (9, "subscriptions", include_str!("../../../migrations/postgres/0009_subscriptions.sql")),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.

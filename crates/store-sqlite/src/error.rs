@@ -79,6 +79,9 @@ fn taken(key: &str, said: String) -> StoreErrorKind {
         "quote.id" => StoreErrorKind::Exists("quote"),
         "transfer.id" => StoreErrorKind::Exists(TRANSFER),
         "cursor.chain_id" => StoreErrorKind::CursorMoved,
+        "subscription.id" | "subscription.account" | "subscription.account, subscription.plan" => {
+            StoreErrorKind::Exists("subscription")
+        }
         "wallet_challenge.nonce" => StoreErrorKind::Exists("challenge"),
         "api_key.label" | "api_key.hash" => StoreErrorKind::Exists("key"),
         _ => StoreErrorKind::Refused(said),

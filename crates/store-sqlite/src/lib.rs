@@ -28,6 +28,7 @@ mod script;
 mod session;
 mod spending;
 mod store;
+mod subscriptions;
 mod transfers;
 mod wallets;
 mod write;

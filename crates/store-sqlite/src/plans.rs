@@ -381,6 +381,6 @@ mod tests {
                 looks += 1;
             }
         }
-        assert_eq!(looks, 37);
+        assert_eq!(looks, 39);
     }
 }

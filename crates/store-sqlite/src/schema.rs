@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "proof_by_two", include_str!("../../../migrations/sqlite/0006_proof_by_two.sql")),
     (7, "credits", include_str!("../../../migrations/sqlite/0007_credits.sql")),
     (8, "wallets", include_str!("../../../migrations/sqlite/0008_wallets.sql")),
+    (9, "subscriptions", include_str!("../../../migrations/sqlite/0009_subscriptions.sql")),
 ];
 
 /// The newest migration that this release knows.

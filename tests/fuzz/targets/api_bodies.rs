@@ -161,6 +161,8 @@ async fn house() -> House {
             hold_seconds_max: 3_600,
             grant_days: 30,
             campaigns: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            free_plan: None,
         }),
         writer,
         wallets: Arc::new(WalletSettings {

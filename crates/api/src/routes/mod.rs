@@ -16,5 +16,6 @@ pub(crate) mod orders;
 pub(crate) mod payments;
 pub(crate) mod quotes;
 pub(crate) mod spends;
+pub(crate) mod subscriptions;
 pub(crate) mod transfers;
 pub(crate) mod wallets;

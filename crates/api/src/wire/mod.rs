@@ -11,6 +11,7 @@ mod order;
 mod payment;
 mod quote;
 mod spending;
+mod subscription;
 mod token;
 mod transfer;
 mod wallet;
@@ -27,6 +28,9 @@ pub(crate) use spending::{
     EstimateBody, EstimateLine, EstimateWish, GrantWish, HoldBody, HoldWish, HoldsPage, LimitBody,
     LimitWish, LimitsBody, NothingWish, PartWish, ProfileBody, ProfileWish, SpendBatchWish,
     SpendOutcome, SpendOutcomes, SpendWish, UsageBody, UsageSummaryBody, UsagesPage,
+};
+pub(crate) use subscription::{
+    PlanBody, PlansBody, SubscriptionBody, SubscriptionWish, SubscriptionsBody,
 };
 pub(crate) use token::{AssetBody, TokenAmount};
 pub(crate) use transfer::{Shown, TransferBody, TransfersPage};

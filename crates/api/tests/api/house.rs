@@ -15,8 +15,8 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use inspay_api::{
-    ApiParts, ChainStatus, CreditSettings, PricingInputs, SaleAgreement, SaleAsset, SaleSettings,
-    Timing, WalletSettings, generate_key, router,
+    ApiParts, ChainStatus, CreditSettings, FreePlan, Plan, PricingInputs, SaleAgreement, SaleAsset,
+    SaleSettings, Timing, WalletSettings, generate_key, router,
 };
 use inspay_ledger::{
     Act, Decision, Evidence, FeaturePrice, Operation, Outcome, PriceBook, PriceVersion,
@@ -30,8 +30,8 @@ use inspay_ports::{
 };
 use inspay_primitives::{
     Address, Asset, AssetId, B256, BlockRef, ChainId, Clock, ConfirmationPolicy, ConfirmationRule,
-    Direction, FencingNumber, ManualClock, OrderId, Reference, Timestamp, Transfer, TransferId,
-    TransferKey, U256,
+    Direction, FencingNumber, Label, ManualClock, OrderId, Reference, Timestamp, Transfer,
+    TransferId, TransferKey, U256,
 };
 use inspay_quoting::{
     AssetInput, Catalog, FeeLevel, FeeLevels, GasEstimate, QuoteRequest, RateQuote, RateRefusal,
@@ -231,6 +231,12 @@ fn sale() -> SaleSettings {
     }
 }
 
+fn plan(name: &str, every: &str, keeps_cycles: u16) -> (Label, Plan) {
+    let credits = "100".parse().expect("credits");
+    let every = every.parse().expect("a cycle");
+    (name.parse().expect("a label"), Plan { credits, every, keeps_cycles, priority: 40 })
+}
+
 /// A price book of three features, holds of a quarter of an hour, and one promotion.
 fn credits() -> CreditSettings {
     let price = |feature: &str, size: Option<&str>, credits: &str| FeaturePrice {
@@ -252,6 +258,8 @@ fn credits() -> CreditSettings {
         hold_seconds_max: 3_600,
         grant_days: 30,
         campaigns: [spring].into(),
+        plans: [plan("pro", "P1M", 0), plan("team", "P10D", 1)].into(),
+        free_plan: Some(FreePlan { credits: "7".parse().expect("credits"), days: 30 }),
     }
 }
 

@@ -18,5 +18,6 @@ mod quotes;
 mod seeing;
 mod spending;
 mod streams;
+mod subscriptions;
 mod transfers;
 mod wallets;

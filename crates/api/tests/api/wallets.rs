@@ -205,3 +205,27 @@ async fn bad_input_is_told_by_its_place() {
         refused(&told, 422, "message_malformed");
     }
 }
+
+#[tokio::test]
+async fn a_wallet_brings_the_free_plan_once_whoever_proves_it() {
+    let house = House::new().await;
+    let free = async |account: &str| {
+        let path = format!("/v1/accounts/{account}/balance");
+        let balance = house.get(&house.keys.application, &path).await;
+        if balance.status == 404 { json!(null) } else { balance.json()["available"].clone() }
+    };
+    let path =
+        |account: &str| format!("/v1/accounts/{account}/wallets/{}/{}", CHAIN.0, key(7).address());
+    house.prove("newcomer", &key(7)).await.good();
+    assert_eq!(free("newcomer").await, "7.000000");
+    house.clock.advance_seconds(60);
+    house.prove("newcomer", &key(7)).await.good();
+    assert_eq!(free("newcomer").await, "7.000000");
+    let gone =
+        house.call(Method::DELETE, &house.keys.application, &path("newcomer"), &json!(null)).await;
+    assert!(gone.status.is_success(), "{}", gone.text);
+    house.prove("another", &key(7)).await.good();
+    assert_eq!(free("another").await, json!(null));
+    house.prove("another", &key(8)).await.good();
+    assert_eq!(free("another").await, "7.000000");
+}

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    Entry, Event, Hold, Limit, Lot, Profile, Touches, TransferRecord, Usage, UsageDay, UsageSums,
-    WindowUse,
+    Entry, Event, Hold, Limit, Lot, Profile, Renewal, Subscription, Touches, TransferRecord, Usage,
+    UsageDay, UsageSums, WindowUse,
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
@@ -13,14 +13,14 @@ use inspay_ports::{
     FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
     IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
     NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, Store,
-    StoreError, StoredQuote, StoredResponse, SystemBalance, TransferFilter, TransferTotals,
-    TransferView, UsageFilter, WalletChallenge, WalletLinking, WalletRecord, WalletStore,
-    WindowBlock,
+    StoreError, StoredQuote, StoredResponse, SubscriptionStore, SystemBalance, TransferFilter,
+    TransferTotals, TransferView, UsageFilter, WalletChallenge, WalletLinking, WalletRecord,
+    WalletStore, WindowBlock,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
-    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, Timestamp, TransferId,
-    UsageId,
+    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, SubscriptionId, Timestamp,
+    TransferId, UsageId,
 };
 use inspay_quoting::RateSample;
 
@@ -124,6 +124,14 @@ calls! {
         resolve_case(closing: CaseClosing) -> bool;
         case(id: CaseId) -> Option<CaseRecord>;
         cases(filter: CaseFilter, page: Page) -> Vec<CaseRecord>;
+    }
+    SUBSCRIPTIONS: SubscriptionStore {
+        open_subscription(subscription: Subscription) -> ();
+        subscription(id: SubscriptionId) -> Option<Subscription>;
+        subscriptions(account: &AccountId) -> Vec<Subscription>;
+        end_subscription(id: SubscriptionId, at: Timestamp) -> Option<Subscription>;
+        subscriptions_due(now: Timestamp, limit: u32) -> Vec<Subscription>;
+        note_renewed(renewals: Vec<Renewal>) -> ();
     }
     WALLETS: WalletStore {
         open_challenge(challenge: WalletChallenge) -> ();

@@ -47,6 +47,31 @@ pub(super) struct CreditsFile {
     pub(super) grant_days: u16,
     pub(super) warn_seconds: u32,
     pub(super) campaigns: BTreeMap<String, String>,
+    pub(super) plans: BTreeMap<String, PlanFile>,
+    pub(super) free_plan: Option<FreePlanFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PlanFile {
+    pub(super) credits: String,
+    pub(super) every: String,
+    #[serde(default)]
+    pub(super) keeps_cycles: u16,
+    #[serde(default = "plan_priority")]
+    pub(super) priority: u8,
+}
+
+/// Before what was bought, which lasts longer.
+const fn plan_priority() -> u8 {
+    40
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FreePlanFile {
+    pub(super) credits: String,
+    pub(super) days: u16,
 }
 
 impl Default for CreditsFile {
@@ -58,6 +83,8 @@ impl Default for CreditsFile {
             grant_days: 30,
             warn_seconds: 3 * 86_400,
             campaigns: BTreeMap::new(),
+            plans: BTreeMap::new(),
+            free_plan: None,
         }
     }
 }

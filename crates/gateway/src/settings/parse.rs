@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use inspay_api::CreditSettings;
+use inspay_api::{CreditSettings, FreePlan, Plan};
 use inspay_chain_evm::{HashCheck, ReceiptsProof};
 use inspay_devchain::Deployment;
 use inspay_ledger::{
@@ -30,7 +30,7 @@ use super::{
     SettingsError, SignInSettings,
     file::{
         AgreementFile, AssetFile, ChainFile, ConfirmationFile, CreditsFile, HashFile, OddFile,
-        RateSourceFile, ReceiptsFile, SettingsFile, TagFile, WalletsFile,
+        PlanFile, RateSourceFile, ReceiptsFile, SettingsFile, TagFile, WalletsFile,
     },
     local_chain,
 };
@@ -170,9 +170,36 @@ fn parse_credits(
             Ok((label, budget))
         })
         .collect::<Result<_, SettingsError>>()?;
+    let positive = |setting: &str, text: &str| match text.parse::<Credits>() {
+        Ok(credits) if credits > Credits::ZERO => Ok(credits),
+        Ok(_) => Err(invalid(setting, &"must be above zero")),
+        Err(why) => Err(invalid(setting, &why)),
+    };
+    let plan = |(name, plan): (&String, &PlanFile)| {
+        let setting = |field: &str| format!("credits.plans.{name}{field}");
+        let label: Label = name.parse().map_err(|why| invalid(&setting(""), &why))?;
+        let every = plan.every.parse().map_err(|why| invalid(&setting(".every"), &why))?;
+        let credits = positive(&setting(".credits"), &plan.credits)?;
+        let (keeps_cycles, priority) = (plan.keeps_cycles, plan.priority);
+        Ok((label, Plan { credits, every, keeps_cycles, priority }))
+    };
+    let plans = written.plans.iter().map(plan).collect::<Result<_, SettingsError>>()?;
+    let free_plan = written.free_plan.as_ref().map(|free| {
+        let credits = positive("credits.free_plan.credits", &free.credits)?;
+        Ok(FreePlan { credits, days: free.days })
+    });
+    let free_plan = free_plan.transpose()?;
     let versions = if versions.is_empty() { embedded_prices()? } else { versions };
     let prices = PriceBook::new(versions).map_err(|why| invalid("price_book", &why))?;
-    Ok(CreditSettings { prices, hold_seconds, hold_seconds_max, grant_days, campaigns })
+    Ok(CreditSettings {
+        prices,
+        hold_seconds,
+        hold_seconds_max,
+        grant_days,
+        campaigns,
+        plans,
+        free_plan,
+    })
 }
 
 /// The prices that hold where the settings name none.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use inspay_ledger::{
     Act, GrantTerms, Limit, LimitAction, LimitScope, LimitWindow, LotSource, Operation, Outcome,
-    Purpose,
+    Purpose, Subscription,
 };
 use inspay_primitives::{
-    AccountId, Credits, HoldId, Label, LimitId, LotId, Timestamp, UsageId, Zone,
+    AccountId, Credits, Cycle, HoldId, Label, LimitId, LotId, SubscriptionId, Timestamp, UsageId,
+    Zone,
 };
 use uuid::Uuid;
 
@@ -76,6 +77,29 @@ pub fn hold(account: &AccountId, number: u64, feature: &str, whole: i64) -> Act 
         purpose: Purpose { project: Some(label("house")), ..Purpose::of(label(feature)) },
         credits: credits(whole),
         valid_seconds: 900,
+    }
+}
+
+/// A subscription to a hundred credits a month.
+#[must_use]
+pub fn subscription(
+    number: u64,
+    account: &AccountId,
+    plan: &str,
+    opened_at: Timestamp,
+) -> Subscription {
+    Subscription {
+        id: SubscriptionId::from_uuid(Uuid::from_u128(u128::from(number))),
+        account: account.clone(),
+        plan: label(plan),
+        credits: credits(100),
+        every: Cycle::Months(1),
+        keeps_cycles: 2,
+        priority: 40,
+        opened_at,
+        next_cycle: 0,
+        next_at: Some(opened_at),
+        ended_at: None,
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! Never settles a transfer.
 
-use inspay_ledger::{Act, Operation};
+use inspay_ledger::{Act, Operation, Outcome, Refusal, Renewal};
 use inspay_ports::AttributionProbe;
 
 use super::{SettleError, SettlementWorker, StepReport, Work, applied, count, is_refused};
 use crate::{attribution::OrderIndex, rejudge::is_judged_otherwise};
+
+/// Cycles of one subscription that are granted in one step, after a long sleep.
+const CYCLES_MAX: u32 = 100;
 
 impl SettlementWorker {
     /// Takes back the suspense of transfers that something new was shown for; the next step settles them like any other.
@@ -114,6 +117,28 @@ impl SettlementWorker {
         let holds = due.holds.into_iter().map(|hold| Operation::from(Act::LapseHold { hold }));
         let warnings = due.warnings.into_iter().map(|lot| Operation::from(Act::WarnLot { lot }));
         report.lapsed = self.write(work.fence, holds.chain(warnings).collect(), report).await?;
-        Ok(())
+        self.renew(work, report).await
+    }
+
+    /// Grants the cycles of subscriptions that have begun. A crash between the books and the note repeats the same
+    /// grants, and the books take each of them once.
+    async fn renew(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
+        let now = self.clock.now();
+        let due = self.store.subscriptions_due(now, self.settings.batch_upkeep).await?;
+        let mut renewals: Vec<Renewal> =
+            due.iter().filter_map(|it| it.due(now, CYCLES_MAX)).collect();
+        let operations: Vec<Operation> = renewals.iter().flat_map(Renewal::operations).collect();
+        let mut outcomes = self.outcomes(work.fence, operations, report).await?.into_iter();
+        report.granted = 0;
+        renewals.retain(|renewal| {
+            let own: Vec<Outcome> = outcomes.by_ref().take(renewal.grants.len()).collect();
+            report.granted = report.granted.saturating_add(applied(&own));
+            // A conflict is a grant of that name by another hand: the cycle has its credits.
+            let is_wanting = |outcome: &Outcome| {
+                is_refused(outcome) && *outcome != Outcome::Refused(Refusal::Conflict)
+            };
+            !own.iter().any(is_wanting)
+        });
+        Ok(self.store.note_renewed(renewals).await?)
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use inspay_ledger::SettlementKind;
+use inspay_ledger::{Outcome, SettlementKind, Subscription};
 use inspay_ports::{
     Agreement, AssetHalt, ChainTags, HaltsCommit,
-    contract::samples::{self},
+    contract::{samples, teller::write},
 };
 use inspay_primitives::{
-    BlockRef, Fence, FencingNumber, OrderState, OrderTerms, Timestamp, Transfer, U256,
+    AccountId, BlockRef, Clock as _, Cycle, Fence, FencingNumber, OrderState, OrderTerms,
+    SubscriptionId, Timestamp, Transfer, U256,
 };
 use inspay_settlement::{AgreementRule, StepReport, Wanting, WorkerSettings};
 
@@ -373,5 +374,58 @@ async fn what_is_of_a_halted_asset_is_settled_in_time_once_it_is_whole_and_holds
     assert_eq!(world.state(&order).await, OrderState::Paid);
     let view = world.store.transfer(paid.key.id()).await.expect("reads").expect("is there");
     assert_eq!(view.settlement.map(|settled| settled.kind), Some(SettlementKind::Order));
+    world.must_hold().await;
+}
+
+/// A subscription of 100 credits every 30 days that can be spent in their cycle alone.
+fn subscription(account: &AccountId, opened_at: Timestamp) -> Subscription {
+    Subscription {
+        id: SubscriptionId::generate(),
+        account: account.clone(),
+        plan: "pro".parse().expect("a label"),
+        credits: "100".parse().expect("credits"),
+        every: Cycle::Days(30),
+        keeps_cycles: 0,
+        priority: 40,
+        opened_at,
+        next_cycle: 0,
+        next_at: Some(opened_at),
+        ended_at: None,
+    }
+}
+
+#[tokio::test]
+async fn each_cycle_of_a_subscription_is_granted_once() {
+    let mut world = world();
+    let account = samples::ordered(&world.store, 1).await.account;
+    world.empty("a", 5..=6).await;
+    let opened = subscription(&account, world.clock.now());
+    world.store.open_subscription(opened.clone()).await.expect("keeps");
+    let lots = async |world: &World| world.store.lots(&account).await.expect("reads").len();
+    assert_eq!(world.step().await.granted, 1);
+    assert_eq!(world.step().await.granted, 0);
+    // Cycle 0 has lapsed when the next one begins; two that nobody could have spent any more are passed over.
+    world.clock.advance_seconds(30 * 86_400);
+    let report = world.step().await;
+    assert_eq!((report.expired, report.granted), (1, 1));
+    world.clock.advance_seconds(3 * 30 * 86_400);
+    assert_eq!(world.step().await.granted, 1);
+    assert_eq!(lots(&world).await, 1);
+    let kept = world.store.subscription(opened.id).await.expect("reads").expect("is there");
+    assert_eq!((kept.next_cycle, kept.next_at), (5, Some(opened.begins(5))));
+    // A process that dies between the books and the note asks for the same cycle again.
+    world.clock.advance_seconds(30 * 86_400);
+    let renewal = kept.due(world.clock.now(), 10).expect("is due");
+    let outcomes = write(&world.store, renewal.operations().collect(), world.clock.now()).await;
+    assert!(matches!(outcomes.outcomes[..], [Outcome::Applied { .. }]));
+    let report = world.step().await;
+    assert_eq!((report.granted, report.refused), (0, 0));
+    let kept = world.store.subscription(opened.id).await.expect("reads").expect("is there");
+    assert_eq!(kept.next_cycle, 6);
+    assert_eq!(lots(&world).await, 1);
+    // None begins after the end.
+    world.store.end_subscription(opened.id, world.clock.now()).await.expect("ends");
+    world.clock.advance_seconds(60 * 86_400);
+    assert_eq!(world.step().await.granted, 0);
     world.must_hold().await;
 }

@@ -24,7 +24,7 @@ const FROZEN: [(&str, &str); 15] = [
 ];
 
 /// Tables whose rows move on in some columns: one of those that never do.
-const KEYED: [(&str, &str); 20] = [
+const KEYED: [(&str, &str); 22] = [
     ("transfer", "tx_hash = tx_hash"),
     ("transfer", "treasury = treasury"),
     ("transfer", "ordinal = ordinal"),
@@ -45,9 +45,11 @@ const KEYED: [(&str, &str); 20] = [
     ("finance_case", "subject = subject"),
     ("wallet", "account = account"),
     ("wallet", "wallet = wallet"),
+    ("subscription", "credits = credits"),
+    ("subscription", "opened_at = opened_at"),
 ];
 
-const KEPT: [&str; 23] = [
+const KEPT: [&str; 24] = [
     "account",
     "quote",
     "orders",
@@ -71,6 +73,7 @@ const KEPT: [&str; 23] = [
     "wallet_challenge",
     "wallet",
     "payment_claim",
+    "subscription",
 ];
 
 async fn count(raw: &mut PgConnection, table: &str) -> i64 {

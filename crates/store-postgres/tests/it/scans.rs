@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use inspay_ports::{
     AttributionProbe, BooksStore as _, HistoryFilter, OrderFilter, Page, ReadStore as _,
-    SaleStore as _, TransferFilter,
+    SaleStore as _, SubscriptionStore as _, TransferFilter,
     contract::{
         samples::{
             CHAIN, Follower, account, applied, block, block_time, new_order, quote, terms, usdt,
@@ -101,6 +101,7 @@ async fn find(world: &World, payments: &[Transfer]) {
     let late = Timestamp::from_micros(0);
     assert_eq!(store.orders_to_close(CHAIN, late, 10).await.expect("finds").len(), 0);
     assert_eq!(store.lots_to_expire(late, 10).await.expect("finds").len(), 0);
+    assert_eq!(store.subscriptions_due(late, 10).await.expect("finds").len(), 0);
     let sample = RateSample {
         source: "feed".to_owned(),
         kind: SourceKind::Feed,

@@ -12,7 +12,7 @@ use inspay_ports::{
             terms, treasury, usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
-        till::spend_some,
+        till::{spend_some, spender, subscription},
     },
 };
 use inspay_primitives::{CaseKind, CaseOpening, OrderTerms, Timestamp, Transfer, U256};
@@ -99,6 +99,8 @@ impl World {
         };
         self.store.create_key(key).await.expect("keeps");
         spend_some(&self.store, block_time(12)).await;
+        let subscribed = subscription(1, &spender(1), "pro", block_time(12));
+        self.store.open_subscription(subscribed).await.expect("keeps");
         let opening = CaseOpening {
             kind: CaseKind::NegativeAccount,
             subject: "someone".to_owned(),

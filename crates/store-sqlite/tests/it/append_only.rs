@@ -23,7 +23,7 @@ const FROZEN: [&str; 14] = [
 ];
 
 /// Tables whose rows move on in some columns, with those columns.
-const KEYED: [(&str, &[&str]); 9] = [
+const KEYED: [(&str, &[&str]); 10] = [
     (
         "transfer",
         &[
@@ -48,6 +48,7 @@ const KEYED: [(&str, &[&str]); 9] = [
     ("usage_limit", &["removed_at"]),
     ("finance_case", &["resolved_at", "resolution"]),
     ("wallet", &["unlinked_at"]),
+    ("subscription", &["next_cycle", "next_at", "ended_at"]),
 ];
 
 /// Tables that forget, by design.
@@ -173,7 +174,7 @@ async fn a_row_cannot_take_the_place_of_another() {
     let world = World::lived_in().await;
     let mut raw = world.raw().await;
     // Table, the columns that differ, with what they become; the others stay as the row has them.
-    let others: [(&str, &[(&str, &str)]); 17] = [
+    let others: [(&str, &[(&str, &str)]); 18] = [
         ("transfer", &[("position", "99")]),
         ("transfer", &[("id", "randomblob(32)")]),
         (
@@ -218,6 +219,7 @@ async fn a_row_cannot_take_the_place_of_another() {
         ("finance_case", &[("id", "99")]),
         ("finance_case", &[("subject", "'another'")]),
         ("wallet", &[("id", "99")]),
+        ("subscription", &[("id", "randomblob(16)")]),
     ];
     for (table, changes) in others {
         let is_hidden = changes.iter().any(|(column, _)| *column == "rowid");

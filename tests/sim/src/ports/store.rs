@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    BatchRows, Entry, Event as LedgerEvent, Hold, Limit, Lot, Profile, Touches, TransferRecord,
-    Usage, UsageDay, UsageSums, WindowUse,
+    BatchRows, Entry, Event as LedgerEvent, Hold, Limit, Lot, Profile, Renewal, Subscription,
+    Touches, TransferRecord, Usage, UsageDay, UsageSums, WindowUse,
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
@@ -18,14 +18,14 @@ use inspay_ports::{
     FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
     IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
     NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore,
-    StoreError, StoreErrorKind, StoredQuote, StoredResponse, SystemBalance, TransferFilter,
-    TransferTotals, TransferView, UsageFilter, WalletChallenge, WalletLinking, WalletRecord,
-    WalletStore, WindowBlock, fake::FakeStore,
+    StoreError, StoreErrorKind, StoredQuote, StoredResponse, SubscriptionStore, SystemBalance,
+    TransferFilter, TransferTotals, TransferView, UsageFilter, WalletChallenge, WalletLinking,
+    WalletRecord, WalletStore, WindowBlock, fake::FakeStore,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, CaseClosing, CaseId, CaseOpening, ChainId, Day, Fence,
-    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, Timestamp, TransferId,
-    UsageId,
+    FencingNumber, HoldId, Label, LotId, Order, OrderId, QuoteId, Span, SubscriptionId, Timestamp,
+    TransferId, UsageId,
 };
 use inspay_quoting::RateSample;
 use tokio::{sync::Mutex, time::Instant};
@@ -295,6 +295,43 @@ impl CreditStore for SimStore {
         limit: u32,
     ) -> Result<CreditsDue, StoreError> {
         self.chaos.store("credits due", false, self.inner.credits_due(now, warn_until, limit)).await
+    }
+}
+
+#[async_trait]
+impl SubscriptionStore for SimStore {
+    async fn open_subscription(&self, subscription: Subscription) -> Result<(), StoreError> {
+        let opened = self.inner.open_subscription(subscription);
+        self.chaos.store("open subscription", true, opened).await
+    }
+
+    async fn subscription(&self, id: SubscriptionId) -> Result<Option<Subscription>, StoreError> {
+        self.chaos.store("subscription", false, self.inner.subscription(id)).await
+    }
+
+    async fn subscriptions(&self, account: &AccountId) -> Result<Vec<Subscription>, StoreError> {
+        self.chaos.store("subscriptions", false, self.inner.subscriptions(account)).await
+    }
+
+    async fn end_subscription(
+        &self,
+        id: SubscriptionId,
+        at: Timestamp,
+    ) -> Result<Option<Subscription>, StoreError> {
+        self.chaos.store("end subscription", true, self.inner.end_subscription(id, at)).await
+    }
+
+    async fn subscriptions_due(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Subscription>, StoreError> {
+        let due = self.inner.subscriptions_due(now, limit);
+        self.chaos.store("due subscriptions", false, due).await
+    }
+
+    async fn note_renewed(&self, renewals: Vec<Renewal>) -> Result<(), StoreError> {
+        self.chaos.store("note renewals", true, self.inner.note_renewed(renewals)).await
     }
 }
 

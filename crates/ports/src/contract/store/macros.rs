@@ -133,6 +133,12 @@ macro_rules! store_contract {
                 of_many_openings_one_case_is_made
                 cases_are_paged_newest_first
             }
+            subscriptions {
+                a_subscription_is_kept_as_it_was_opened
+                a_subscription_ends_once
+                a_renewal_is_noted_once
+                of_many_subscriptions_to_a_plan_one_is_opened
+            }
             wallets {
                 a_challenge_is_used_once
                 of_many_uses_of_a_challenge_one_counts

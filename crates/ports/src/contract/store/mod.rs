@@ -14,6 +14,7 @@ pub mod races;
 pub mod read;
 pub mod sale;
 pub mod spending;
+pub mod subscriptions;
 pub mod wallets;
 pub mod work;
 

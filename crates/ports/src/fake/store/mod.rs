@@ -13,6 +13,7 @@ mod lease;
 mod read;
 mod rows;
 mod sale;
+mod subscriptions;
 mod wallets;
 
 use std::{

@@ -7,12 +7,13 @@ use std::{
 
 use inspay_ledger::{
     AccountBalance, BookAccount, Entry, Event, Head, Hold, Limit, Lot, OperationKey, Profile,
-    Reversal, Settlement, StoredOperation, TransferRecord, Unit, Usage, UsageDay, UsageSums,
-    WindowUse,
+    Reversal, Settlement, StoredOperation, Subscription, TransferRecord, Unit, Usage, UsageDay,
+    UsageSums, WindowUse,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, BlockRef, ChainId, FencingNumber, HoldId, LimitId, LotId,
-    Order, OrderId, QuoteId, Reference, Timestamp, Transfer, TransferId, U256, UsageId,
+    Order, OrderId, QuoteId, Reference, SubscriptionId, Timestamp, Transfer, TransferId, U256,
+    UsageId,
 };
 use inspay_quoting::RateSample;
 
@@ -83,6 +84,7 @@ pub(super) struct State {
     pub(super) cases: Vec<CaseRecord>,
 
     /// Whether each was used.
+    pub(super) subscriptions: BTreeMap<SubscriptionId, Subscription>,
     pub(super) challenges: BTreeMap<String, (WalletChallenge, bool)>,
     /// Wallet number one comes first.
     pub(super) wallets: Vec<WalletRecord>,
