@@ -2,5 +2,6 @@
 
 mod books;
 mod properties;
+mod rows;
 mod spending;
 mod support;
