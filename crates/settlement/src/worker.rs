@@ -91,6 +91,7 @@ impl StepReport {
             || self.freed > 0
             || self.expired > 0
             || self.lapsed > 0
+            || self.granted > 0
     }
 }
 
