@@ -75,8 +75,23 @@ pub(crate) struct Done {
 
 /// Asks the books for one thing.
 pub(crate) async fn ask(state: &ApiState, request_key: &str, act: Act) -> Result<Done, Refused> {
-    let mut done = ask_all(state, vec![(request_key.to_owned(), act)]).await?;
+    ask_one(state, requested(request_key, act)).await
+}
+
+/// Asks the books under the act's own key, whoever else asks for the same. A refusal is not stored: what stood against
+/// it may go.
+pub(crate) async fn ask_by_name(state: &ApiState, act: Act) -> Result<Done, Refused> {
+    ask_one(state, Operation::from(act)).await
+}
+
+async fn ask_one(state: &ApiState, operation: Operation) -> Result<Done, Refused> {
+    let mut done = written(state, vec![operation]).await?;
     done.pop().unwrap_or(Err(Refused::Problem(Problem::internal(&NoOutcome))))
+}
+
+fn requested(request_key: &str, act: Act) -> Operation {
+    let (asker, key) = request_key.split_once('/').unwrap_or(("", request_key));
+    Operation::requested(asker, key, act)
 }
 
 /// Asks the books for several things at once: one commit, each with its own outcome.
@@ -84,13 +99,13 @@ pub(crate) async fn ask_all(
     state: &ApiState,
     acts: Vec<(String, Act)>,
 ) -> Result<Vec<Result<Done, Refused>>, Refused> {
-    let operations = acts
-        .into_iter()
-        .map(|(key, act)| {
-            let (asker, key) = key.split_once('/').unwrap_or(("", &key));
-            Operation::requested(asker, key, act)
-        })
-        .collect();
+    written(state, acts.into_iter().map(|(key, act)| requested(&key, act)).collect()).await
+}
+
+async fn written(
+    state: &ApiState,
+    operations: Vec<Operation>,
+) -> Result<Vec<Result<Done, Refused>>, Refused> {
     let outcomes = state.parts.writer.write(operations).await.map_err(|error| unwritten(&error))?;
     Ok(outcomes
         .into_iter()

@@ -21,7 +21,7 @@ use crate::{
     idempotency::RequestKey,
     problem::{Problem, ProblemCode},
     sheet::{csv, is_csv},
-    spend::{ask, limit_id, read_credits, read_label},
+    spend::{ask, ask_by_name, limit_id, read_credits, read_label},
     state::ApiState,
     wire::{
         GrantWish, LimitBody, LimitWish, LimitsBody, LotBody, NothingWish, ProfileBody, ProfileWish,
@@ -109,8 +109,7 @@ pub(crate) async fn grant(
     caller.may_spend()?;
     let terms = read_terms(&state, account, &wish)?;
     // Under the grant's own key: another request for the same reference grants nothing more.
-    let key = format!("grant/{}/{}", terms.source.as_str(), terms.reference);
-    let done = ask(&state, &key, Act::Grant(terms)).await.map_err(Problem::from)?;
+    let done = ask_by_name(&state, Act::Grant(terms)).await.map_err(Problem::from)?;
     let id = LotId { entry_seq: done.entry_seq.unwrap_or(0), index: 0 };
     let lot = find_lot(&state, &caller, id).await?;
     Ok((StatusCode::CREATED, replayed(done), Json(lot)))

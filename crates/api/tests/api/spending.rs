@@ -241,6 +241,37 @@ async fn grants_are_made_once_and_to_somebody() {
 }
 
 #[tokio::test]
+async fn a_grant_that_was_refused_can_be_made_under_its_reference_once_nothing_stands_against_it() {
+    let house = bought().await;
+    let grant = async |reference: &str, change: Value| {
+        let mut wish = json!({
+            "source": "promotion", "campaign": "spring", "reference": reference, "credits": "40",
+        });
+        for (key, value) in change.as_object().expect("fields") {
+            wish[key] = value.clone();
+        }
+        house.post(&house.keys.application, "/v1/accounts/alice/grants", &wish).await
+    };
+    let lapsed = grant("a", json!({ "expires_at": "2001-01-01T00:00:00Z" })).await;
+    assert_eq!(lapsed.problem(), (422, "grant_lapsed".to_owned()));
+    let first = grant("a", json!({})).await.good();
+    let spent = grant("b", json!({})).await;
+    assert_eq!(spent.problem(), (409, "budget_spent".to_owned()));
+    let revoke = format!("/v1/lots/{}/revoke", first["id"].as_str().expect("a lot"));
+    house.post(&house.keys.application, &revoke, &json!({})).await.good();
+    let second = grant("b", json!({})).await.good();
+    assert_eq!(second["left"], "40.000000");
+    // Each of them was granted once, also where the first was taken back.
+    for (reference, lot) in [("a", &first), ("b", &second)] {
+        assert_eq!(grant(reference, json!({})).await.good()["id"], lot["id"]);
+    }
+    let lots = house.get(&house.keys.alice, "/v1/accounts/alice/lots").await.good();
+    let promoted =
+        lots["items"].as_array().expect("lots").iter().filter(|lot| lot["source"] == "promotion");
+    assert_eq!(promoted.count(), 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_spent_is_refused_by_name() {
     let house = bought().await;
     let spend = |change: Value| {
