@@ -189,8 +189,13 @@ async fn a_listed_token_that_logs_what_it_does_not_move_is_not_credited() {
         .await
         .to_string();
     assert!(said.contains("USDT") && said.contains("-50000000"), "{said}");
-    let order = gateway.order("mallory", "USDT").await;
-    let mut calldata = FakeToken::forgeCall { value: due(&order), ..forge }.abi_encode();
+    // Nothing is sold in it, and what is forged is credited to nobody.
+    let (_, quote) = gateway.post("/v1/quotes", &json!({ "credits": "100" })).await;
+    let wish = json!({ "quote": quote["id"], "asset": "USDT", "account": "mallory" });
+    let (status, refused) = gateway.post("/v1/orders", &wish).await;
+    assert_eq!((status.as_u16(), &refused["code"]), (409, &json!("asset_halted")), "{refused}");
+    let order = gateway.order("mallory", "INSPI").await;
+    let mut calldata = forge.abi_encode();
     calldata.extend(reference(&order).bytes());
     let forged = chain.send_call(place.stranger, place.fake_usdt, calldata).await.expect("mined");
     chain.mine(8).await.expect("mines");

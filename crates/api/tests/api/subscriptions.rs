@@ -94,3 +94,19 @@ async fn what_cannot_be_subscribed_to_is_refused_by_name() {
     let reused = house.post_as(&house.keys.application, own, "one", &other).await;
     assert_eq!(reused.problem(), (422, "idempotency_key_reused".to_owned()));
 }
+
+#[tokio::test]
+async fn a_cycle_that_was_granted_is_granted_to_nobody_who_asks_for_it_by_name() {
+    let house = house().await;
+    let opened = subscribe(&house, "one", "pro").await.good();
+    let cycle = format!("{}/0", opened["id"].as_str().expect("an id"));
+    let path = "/v1/accounts/alice/grants";
+    let wish = |credits: &str| json!({ "source": "subscription", "reference": &cycle, "credits": credits });
+    let same = house.post(&house.keys.application, path, &wish("100")).await.good();
+    assert_eq!(same["expires_at"], opened["next_at"]);
+    let other = house.post(&house.keys.application, path, &wish("99")).await;
+    assert_eq!(other.problem(), (422, "idempotency_key_reused".to_owned()));
+    assert_eq!(available(&house).await, "100.000000");
+    let lots = house.get(&house.keys.alice, "/v1/accounts/alice/lots").await.good();
+    assert_eq!(lots["items"].as_array().expect("lots").len(), 1);
+}

@@ -34,9 +34,13 @@ impl House {
         self.post(api_key, "/v1/wallets/verify", &wish).await
     }
 
-    /// Proves the wallet of a key for alice or bob.
+    /// Proves the wallet of a key: with alice's or bob's own key for them, by the application for anybody else.
     pub(crate) async fn prove(&self, account: &str, key: &PrivateKeySigner) -> Answer {
-        let api_key = if account == "alice" { &self.keys.alice } else { &self.keys.bob };
+        let api_key = match account {
+            "alice" => &self.keys.alice,
+            "bob" => &self.keys.bob,
+            _ => &self.keys.application,
+        };
         let message = self.challenge(api_key, account, key.address()).await;
         self.verify(api_key, &message, &signed(key, &message)).await
     }
