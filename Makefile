@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 export CARGO_INCREMENTAL ?= 1
 
-.PHONY: demo test model sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills tamper contracts-tools postgres-tools help
+.PHONY: demo test model mutants sim check fmt clippy docs floors deny advisories artifacts bench faults fuzz kills tamper contracts-tools postgres-tools help
 
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -41,7 +41,7 @@ deny: ## Licences, bans and sources of every dependency.
 advisories: ## Known vulnerabilities; needs the advisory database.
 	@deploy/tools/cargo-deny check advisories
 
-bench: contracts-tools postgres-tools ## Measure catch-up, settlement and latency against their floors.
+bench: contracts-tools postgres-tools ## Measure catch-up, settlement, spending and latency against their floors.
 	cargo build --release --locked --bin inspay --bin bench
 	@if grep -qa INSPAY_FAIL_POINT target/release/inspay; then \
 		echo 'a release has fail points' >&2; exit 1; fi
@@ -56,6 +56,12 @@ tamper: ## Change the journal ten thousand times behind the program's back; ever
 
 model: postgres-tools ## Ask a million things of the credits on both databases and compare with a model of plain numbers.
 	cargo test --locked -p inspay-it --test it -- model::a_million --ignored --nocapture
+
+MUTATED = $(wildcard crates/ledger/src/*.rs crates/watcher/src/follow/[alpt]*.rs) \
+	crates/watcher/src/follow/mod.rs crates/settlement/src/attribution.rs crates/primitives/src/confirmation.rs
+
+mutants: ## Change attribution, confirmations, following and posting in every small way; the tests must notice.
+	deploy/tools/cargo-mutants mutants --test-tool nextest --minimum-test-timeout 20 -o target/mutants $(MUTATED:%=-f %)
 
 KILLS ?= 100
 
