@@ -17,6 +17,7 @@ mod row_by_row;
 mod settle;
 mod spend;
 mod stores;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -28,7 +29,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// What went wrong, for the person who ran it.
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
-const USAGE: &str = "usage: bench [catch-up|proofs|settle|spend|latency|all] [--quick] [--json]";
+const USAGE: &str =
+    "usage: bench [catch-up|proofs|settle|spend|verify|latency|all] [--quick] [--json]";
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,15 +77,17 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
     let is_json = take("--json");
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let names: &[&str] = match words.as_slice() {
-        [] | ["all"] => &["catch-up", "proofs", "settle", "spend", "latency"],
+        [] | ["all"] => &["catch-up", "proofs", "settle", "spend", "verify", "latency"],
         ["catch-up"] => &["catch-up"],
         ["proofs"] => &["proofs"],
         ["settle"] => &["settle"],
         ["spend"] => &["spend"],
+        ["verify"] => &["verify"],
         ["latency"] => &["latency"],
         ["child-catch-up", database, url, to] => {
             return catch_up::child(database, url, to).await;
         }
+        ["child-verify", database, large] => return verify::child(database, large).await,
         ["child-settle", database, count] => return settle::child(database, count).await,
         _ => return Err(USAGE.into()),
     };
@@ -94,6 +98,7 @@ async fn run(mut arguments: Vec<String>) -> Result<(), Problem> {
             "proofs" => proofs::measure(scale).await?,
             "settle" => vec![settle::measure(scale).await?],
             "spend" => vec![spend::measure(scale).await?],
+            "verify" => vec![verify::measure(scale).await?],
             _ => vec![latency::measure(scale).await?],
         };
         if !is_json {
