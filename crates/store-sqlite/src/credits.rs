@@ -35,10 +35,11 @@ const HOLDS: &str = concat!(
      WHERE h.account = ?1 AND h.entry_seq < ?2 ORDER BY h.entry_seq DESC LIMIT ?3",
 );
 
+/// Few are open of many: by the order of their entries all that ever were would be walked.
 const OPEN_HOLDS: &str = concat!(
     "SELECT ",
     hold_columns!(),
-    " FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
+    " FROM hold h INDEXED BY hold_open LEFT JOIN hold_resolution r ON r.hold_id = h.id \
      WHERE h.account = ?1 AND h.is_open = 1 AND h.entry_seq < ?2 ORDER BY h.entry_seq DESC LIMIT ?3",
 );
 
