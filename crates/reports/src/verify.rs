@@ -137,7 +137,22 @@ impl Walk<'_> {
 
 /// Reads the whole journal and compares, with a checkpoint too if one is given; `progress` is told how many entries have
 /// been read.
+///
+/// The laws are judged meanwhile; what they say counts where every entry is as it must be.
 pub async fn verify_ledger(
+    store: &Arc<dyn Store>,
+    checkpoint: Option<&Checkpoint>,
+    progress: impl FnMut(u64) + Send,
+) -> Result<Verification, StoreError> {
+    let (walked, laws) = futures::join!(walk(store, checkpoint, progress), store.broken_laws());
+    let found = walked?;
+    if found.broken.is_some() {
+        return Ok(found);
+    }
+    Ok(Verification { broken_laws: laws?, ..found })
+}
+
+async fn walk(
     store: &Arc<dyn Store>,
     checkpoint: Option<&Checkpoint>,
     mut progress: impl FnMut(u64) + Send,
@@ -182,14 +197,10 @@ pub async fn verify_ledger(
         }
         progress(walk.found.entries);
     }
-    if walk.found.broken.is_some() {
-        return Ok(walk.found);
-    }
-    if let Some(checkpoint) = checkpoint.filter(|it| it.entry_seq > walk.after) {
+    let beyond = checkpoint.filter(|it| it.entry_seq > walk.after && walk.found.broken.is_none());
+    if let Some(checkpoint) = beyond {
         let why = format!("{} signed it off, and it is not there", checkpoint.signed_off_by);
         walk.found.broken = Some(BrokenRow { entry_seq: walk.after.saturating_add(1), why });
-        return Ok(walk.found);
     }
-    walk.found.broken_laws = store.broken_laws().await?;
     Ok(walk.found)
 }
