@@ -6,9 +6,9 @@ use std::fmt::{Debug, Write as _};
 
 use expect_test::expect_file;
 use inspay_ledger::{
-    Act, BatchRows, Decision, Evidence, GrantTerms, IgnoreReason, LateTerms, LedgerState, Limit,
-    LimitAction, LimitScope, LimitWindow, LotSource, Operation, Outcome, Purpose, SettlementRules,
-    SuspenseReason, TransferRecord, apply,
+    Act, BatchRows, Decision, EntryKind, Evidence, GrantTerms, IgnoreReason, LateTerms,
+    LedgerState, Limit, LimitAction, LimitScope, LimitWindow, LotSource, Operation, Outcome,
+    Purpose, SettlementRules, SuspenseReason, TransferRecord, apply,
 };
 use inspay_primitives::{
     AccountId, Credits, Direction, HoldId, Label, LimitId, LotId, Reference, Timestamp, Transfer,
@@ -297,4 +297,39 @@ fn a_story_of_spending_writes_what_it_wrote() {
     story.act("it cannot be warned of", Act::WarnLot { lot: lot(video) });
     story.ask("it cannot be revoked", Act::Revoke { lot: lot(video) });
     expect_file!["spending.txt"].assert_eq(&story.told);
+}
+
+#[test]
+fn an_entry_that_does_not_balance_is_told_by_its_unit() {
+    let mut story = Story::new();
+    let prize = Act::Grant(GrantTerms {
+        account: alice(),
+        source: LotSource::Prize,
+        campaign: None,
+        budget: None,
+        reference: "prize".to_owned(),
+        credits: credits("5"),
+        scope: None,
+        priority: 50,
+        expires_at: Timestamp::FAR,
+    });
+    let rules = SettlementRules::default();
+    let (_, written) = apply(&mut story.state, &[Operation::from(prize)], &rules, story.now);
+    let entry = &written.entries[0];
+    assert_eq!(entry.unbalanced_unit(), None);
+    for place in 0..entry.postings.len() {
+        let mut spoilt = entry.clone();
+        spoilt.postings[place].quantity += U256::from(1);
+        assert_eq!(spoilt.unbalanced_unit(), Some(entry.postings[place].unit), "{place}");
+        spoilt.postings.remove(place);
+        assert!(spoilt.unbalanced_unit().is_some(), "{place}");
+    }
+}
+
+#[test]
+fn every_kind_of_entry_is_read_as_it_is_written() {
+    for kind in EntryKind::ALL {
+        assert_eq!(EntryKind::parse(kind.as_str()), Some(kind));
+    }
+    assert_eq!(EntryKind::parse("wish"), None);
 }
