@@ -1,6 +1,7 @@
 //! The ledger's rules by example and by property.
 
 mod books;
+mod lots;
 mod properties;
 mod rows;
 mod spending;

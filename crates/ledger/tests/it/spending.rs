@@ -478,3 +478,26 @@ fn the_owner_is_warned_of_a_lot_once() {
     assert!(till.state.lots[&lot].parts.warned);
     assert_eq!(Bucket::ALL.map(|bucket| Bucket::parse(bucket.as_str())), Bucket::ALL.map(Some));
 }
+
+#[test]
+fn no_more_is_granted_at_once_than_can_be_held() {
+    let mut till = Till::new();
+    let beyond = Credits::from_micros(Credits::MAX.micros() + 1);
+    let terms = |credits: Credits| {
+        Act::Grant(GrantTerms {
+            account: alice(),
+            source: LotSource::Prize,
+            campaign: None,
+            budget: None,
+            reference: credits.to_string(),
+            credits,
+            scope: None,
+            priority: 50,
+            expires_at: Timestamp::FAR,
+        })
+    };
+    assert_eq!(till.refused(terms(beyond)), Refusal::OutOfRange);
+    assert!(till.done(terms(Credits::MAX)) > 0);
+    let all = Act::Spend { account: alice(), purpose: purpose("chat"), credits: beyond };
+    assert_eq!(till.refused(all), Refusal::OutOfRange);
+}
