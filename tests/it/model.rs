@@ -652,7 +652,7 @@ async fn books_and_model_agree_on_postgres() {
 
 /// What `make model` runs: ten lives on either store, half a million requests on each.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes a quarter of an hour"]
+#[ignore = "takes the better part of an hour"]
 async fn a_million_steps() {
     const STEPS: u64 = 50_000;
     let cluster = Cluster::start().await.expect("PostgreSQL starts");
