@@ -157,6 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn the_least_depth_is_that_of_whatever_size_needs_least() {
+        let depth = |steps: &[(u64, u32)], above: u32| {
+            let steps = steps
+                .iter()
+                .map(|(up_to, depth)| (U256::from(*up_to), ConfirmationRule::Depth(*depth)));
+            let above = ConfirmationRule::Finalized(above);
+            ConfirmationPolicy::new(steps.collect(), above).expect("a policy").least_depth()
+        };
+        assert_eq!(depth(&[], 12), 12);
+        assert_eq!(depth(&[(10, 3), (20, 6)], 12), 3);
+        assert_eq!(depth(&[(10, 6), (20, 7)], 4), 4);
+    }
+
+    #[test]
     fn a_transfer_is_judged_by_hash_then_depth_then_tag_then_audit() {
         use ConfirmationRule::{Depth, Finalized, Safe};
         use Standing::{Confirmed, Orphaned, Pending};

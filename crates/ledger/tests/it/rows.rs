@@ -246,7 +246,8 @@ fn a_story_of_spending_writes_what_it_wrote() {
     let mut story = Story::new();
     let balance_alerts = vec![credits("40"), credits("10")];
     let zone: Zone = "Asia/Kolkata".parse().expect("a zone");
-    story.ask("a profile is set", Act::SetProfile { account: alice(), zone, balance_alerts });
+    let captured =
+        story.ask("a profile is set", Act::SetProfile { account: alice(), zone, balance_alerts });
     story.limit(1, LimitScope::Account, LimitAction::Warn, "60");
     story.limit(2, LimitScope::Feature(label("video")), LimitAction::Refuse, "48");
     let prize = story.grant(LotSource::Prize, "30", |_| ());
@@ -272,6 +273,11 @@ fn a_story_of_spending_writes_what_it_wrote() {
     story.hold(1, "video", "32");
     story
         .ask("a part is captured", Act::Capture { hold: hold_id(1), credits: Some(credits("25")) });
+    let made = UsageId { entry_seq: captured };
+    story.ask(
+        "a captured part is refunded",
+        Act::Refund { usage: made, credits: Some(credits("1")) },
+    );
     story.hold(2, "video", "16");
     story.ask("a hold is released", Act::Release { hold: hold_id(2) });
     story.hold(3, "image", "4");
@@ -296,6 +302,10 @@ fn a_story_of_spending_writes_what_it_wrote() {
     story.act("another lapses", Act::ExpireLot { lot: lot(video) });
     story.act("it cannot be warned of", Act::WarnLot { lot: lot(video) });
     story.ask("it cannot be revoked", Act::Revoke { lot: lot(video) });
+    story.grant(LotSource::Prize, "45", |_| ());
+    story.spend("chat", "6");
+    story.spend("chat", "1");
+    story.spend("chat", "30");
     expect_file!["spending.txt"].assert_eq(&story.told);
 }
 
