@@ -87,7 +87,7 @@ pub struct Follower {
     pub(crate) tags: TagsWatch,
     pub(crate) auditor: Auditor,
     fencing: FencingNumber,
-    /// What the lease was last told of the stored window, since it is held.
+    /// What the lease says of the stored window; unknown when nobody answered whether it was told.
     told_checked: Option<bool>,
     is_loaded: bool,
     last_commit_at: Option<Timestamp>,
@@ -173,11 +173,11 @@ impl Follower {
             ) => self.follow.is_checked(),
             Err(_) => return Ok(()),
         };
-        let is_told = self.told_checked.map_or(!is_checked, |told| told == is_checked);
-        if !self.is_leased() || is_told {
+        if !self.is_leased() || self.told_checked == Some(is_checked) {
             return Ok(());
         }
         let fence = Fence { chain_id: self.settings.chain_id, number: self.fencing };
+        self.told_checked = None;
         self.store.mark_checked(fence, is_checked).await?;
         self.told_checked = Some(is_checked);
         self.wake_settlement();
@@ -187,7 +187,8 @@ impl Follower {
     /// Goes on under another holding of the chain's lease, from what is stored.
     pub(crate) fn begin_holding(&mut self, number: FencingNumber) {
         self.fencing = number;
-        self.told_checked = None;
+        // A new holding begins unchecked.
+        self.told_checked = Some(false);
         self.is_loaded = false;
         self.catch_up = None;
         self.follow.look();

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use inspay_ports::{LeaseStore, StoreErrorKind};
+use inspay_ports::{LeaseStore, StoreErrorKind, fake::CommitFault};
 use inspay_primitives::{Fence, FencingNumber};
 use inspay_watcher::{FollowError, FollowStatus, Idle, LeaseTerms, Stepped};
 use tokio::sync::watch;
@@ -176,4 +176,28 @@ async fn a_lease_that_ran_out_is_taken_anew_and_the_chain_looked_at_anew() {
     .expect("it is taken anew");
     let fence = Fence { chain_id: CHAIN, number: FencingNumber(1) };
     assert!(world.store.mark_checked(fence, true).await.is_err());
+}
+
+#[tokio::test]
+async fn what_nobody_answered_for_is_told_again() {
+    let faults = [CommitFault::NothingWritten, CommitFault::AnswerLost];
+    for (commit, telling) in
+        faults.iter().flat_map(|commit| faults.map(|telling| (*commit, telling)))
+    {
+        let world = World::new();
+        world.chain.mine(vec![pay(1, 5)]).expect("mines");
+        world.chain.mine(vec![]).expect("mines");
+        let mut follower = world.follower();
+        follower.lead(take(&world, "a").await);
+        settle(&mut follower).await;
+        world.chain.mine(vec![pay(2, 5)]).expect("mines");
+        world.store.fail_commit_after(0, commit);
+        follower.step().await.expect_err("the block is not kept, or nobody says that it is");
+        world.chain.change_faults(|faults| faults.blocks_behind = 2);
+        world.store.fail_commit_after(0, telling);
+        follower.step().await.expect_err("that the window is unchecked again is not answered for");
+        world.chain.change_faults(|faults| faults.blocks_behind = 0);
+        assert_eq!(settle(&mut follower).await, AT_HEAD, "{commit:?}, {telling:?}");
+        assert!(checked(&world).await, "{commit:?}, {telling:?}");
+    }
 }
