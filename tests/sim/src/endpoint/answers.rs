@@ -64,6 +64,7 @@ fn quantity(text: &Value) -> Option<u64> {
 
 /// What one node knows when it is asked.
 pub(crate) struct Node<'a> {
+    pub(crate) number: usize,
     pub(crate) chain: &'a SimChain,
     pub(crate) view: &'a View,
     pub(crate) profile: &'a Profile,

@@ -58,6 +58,7 @@ struct State {
 /// One endpoint.
 #[derive(Debug)]
 pub(crate) struct SimEndpoint {
+    number: usize,
     name: String,
     profile: Profile,
     shared: Arc<Shared>,
@@ -77,7 +78,7 @@ enum Passage {
 impl SimEndpoint {
     pub(crate) fn new(number: usize, profile: Profile, shared: Arc<Shared>, dice: Dice) -> Self {
         let state = Mutex::new(State { dice, view: View::default() });
-        Self { name: format!("node-{number}.sim"), profile, shared, state }
+        Self { number, name: format!("node-{number}.sim"), profile, shared, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -143,7 +144,8 @@ impl SimEndpoint {
         }
         let is_stranger = self.profile.character == Character::Stranger;
         let chain_id = if is_stranger { HONEST_CHAIN_ID + 1 } else { HONEST_CHAIN_ID };
-        let node = Node { chain: &chain, view, profile: &self.profile, chain_id };
+        let node =
+            Node { number: self.number, chain: &chain, view, profile: &self.profile, chain_id };
         let mut replies: Vec<String> = Vec::with_capacity(calls.len());
         for asked in &calls {
             let mut told = node.answer(asked);
