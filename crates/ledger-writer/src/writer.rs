@@ -128,6 +128,8 @@ impl WriterTask {
     /// Writes until every handle is gone; what is queued by then is written first.
     pub async fn run(mut self) {
         while let Some(first) = self.requests.recv().await {
+            // Whoever the last batch has answered and is ready to go on may still join this one: a turn, never a wait.
+            tokio::task::yield_now().await;
             let mut batch = vec![first];
             let mut operations =
                 batch.iter().map(|request| request.operations.len()).sum::<usize>();

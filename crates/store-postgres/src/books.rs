@@ -311,7 +311,7 @@ impl BooksStore for PostgresStore {
         let single = self.paged("find lots to expire");
         let wrong = wrong(single.act);
         let query = sqlx::query(
-            "SELECT entry_seq, lot_index FROM lot WHERE expires_at <= $1 AND credits_left > 0 \
+            "SELECT entry_seq, lot_index FROM lot WHERE expires_at <= $1 AND is_left \
              ORDER BY expires_at, entry_seq, lot_index LIMIT $2",
         )
         .bind(now.micros())

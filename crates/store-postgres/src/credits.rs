@@ -86,7 +86,7 @@ const DUE_HOLDS: &str =
     "SELECT id FROM hold WHERE is_open AND expires_at <= $1 ORDER BY expires_at LIMIT $2";
 
 const DUE_WARNINGS: &str = "SELECT entry_seq, lot_index FROM lot \
-     WHERE credits_left > 0 AND NOT warned AND expires_at > $1 AND expires_at <= $2 \
+     WHERE is_left AND NOT warned AND expires_at > $1 AND expires_at <= $2 \
      ORDER BY expires_at, entry_seq, lot_index LIMIT $3";
 
 impl PostgresStore {

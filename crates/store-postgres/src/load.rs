@@ -74,10 +74,10 @@ const LOTS: &str = concat!(
          SELECT found.* FROM UNNEST($1::bigint[], $2::smallint[]) AS wanted(entry_seq, lot_index) \
          CROSS JOIN LATERAL (SELECT * FROM lot \
              WHERE entry_seq = wanted.entry_seq AND lot_index = wanted.lot_index OFFSET 0) AS found \
-     UNION \
+     UNION ALL \
          SELECT found.* FROM UNNEST($3::uuid[]) AS wanted(order_id) \
          CROSS JOIN LATERAL (SELECT * FROM lot WHERE order_id = wanted.order_id OFFSET 0) AS found \
-     UNION \
+     UNION ALL \
          SELECT found.* FROM UNNEST($4::bytea[]) AS wanted(transfer_id) \
          CROSS JOIN LATERAL (SELECT s.entry_seq FROM settlement s \
              WHERE s.transfer_id = wanted.transfer_id OFFSET 0) AS posted \

@@ -110,7 +110,7 @@ const TRANSFERS_IN_SUSPENSE: &str = concat!(
 const LOTS: &str = concat!(
     "SELECT ",
     lot_columns!(),
-    " FROM lot l WHERE l.account = $1 AND l.credits_left > 0 \
+    " FROM lot l WHERE l.account = $1 AND l.is_left \
      ORDER BY l.expires_at, l.entry_seq, l.lot_index",
 );
 

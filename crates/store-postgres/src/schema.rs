@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "credits", include_str!("../../../migrations/postgres/0007_credits.sql")),
     (8, "wallets", include_str!("../../../migrations/postgres/0008_wallets.sql")),
     (9, "subscriptions", include_str!("../../../migrations/postgres/0009_subscriptions.sql")),
+    (10, "lots_in_place", include_str!("../../../migrations/postgres/0010_lots_in_place.sql")),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.
@@ -48,12 +49,16 @@ fn migrator() -> Migrator {
 /// Brings the schema up to this release. The connection is to be closed afterwards: a failure leaves it
 /// holding the lock that keeps two migrations apart.
 pub(crate) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let before = newest_applied(connection).await?;
     migrator()
         .run_direct(None, connection, false)
         .await
         .map_err(|error| StoreError::new(MIGRATE, migrate_kind(error)))?;
-    // A migration may have rewritten tables; reports plan by statistics.
-    sqlx::query("ANALYZE").execute(connection).await.map_err(failed(MIGRATE))?;
+    // A migration may have rewritten tables; reports plan by statistics. Tables that are known to be empty would be
+    // worse than unknown ones: any index is as good as another then, and a plan made so stays while they grow.
+    if before > 0 && before < NEWEST {
+        sqlx::query("ANALYZE").execute(connection).await.map_err(failed(MIGRATE))?;
+    }
     Ok(())
 }
 

@@ -43,16 +43,20 @@ macro_rules! limit_columns {
 }
 pub(crate) use limit_columns;
 
-/// Holds by their ids, and open ones of accounts that have run out.
+/// Holds by their ids, and open ones of accounts that have run out, each with its slices in order.
 const HOLDS: &str = concat!(
     "SELECT ",
     hold_columns!(),
-    " FROM (SELECT found.* FROM UNNEST($1::uuid[]) AS wanted(id) \
+    ", s.lot_entry_seqs, s.lot_indexes, s.slices FROM (SELECT found.* FROM UNNEST($1::uuid[]) AS wanted(id) \
              CROSS JOIN LATERAL (SELECT * FROM hold WHERE id = wanted.id OFFSET 0) AS found \
-         UNION SELECT found.* FROM UNNEST($2::text[]) AS wanted(account) \
+         UNION ALL SELECT found.* FROM UNNEST($2::text[]) AS wanted(account) \
              CROSS JOIN LATERAL (SELECT * FROM hold \
                  WHERE account = wanted.account AND is_open AND expires_at <= $3 OFFSET 0) AS found) AS h \
-     LEFT JOIN LATERAL (SELECT * FROM hold_resolution WHERE hold_id = h.id OFFSET 0) AS r ON TRUE",
+     LEFT JOIN LATERAL (SELECT * FROM hold_resolution WHERE hold_id = h.id OFFSET 0) AS r ON TRUE \
+     CROSS JOIN LATERAL (\
+         SELECT ARRAY_AGG(m.lot_entry_seq ORDER BY m.line) AS lot_entry_seqs, \
+             ARRAY_AGG(m.lot_index ORDER BY m.line) AS lot_indexes, ARRAY_AGG(m.credits ORDER BY m.line) AS slices \
+         FROM lot_move m WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') AS s",
 );
 
 const USAGES: &str = concat!(
@@ -75,9 +79,9 @@ const LOTS: &str = concat!(
     " FROM (SELECT found.* FROM UNNEST($1::bigint[], $2::smallint[]) AS wanted(entry_seq, lot_index) \
              CROSS JOIN LATERAL (SELECT * FROM lot \
                  WHERE entry_seq = wanted.entry_seq AND lot_index = wanted.lot_index OFFSET 0) AS found \
-         UNION SELECT found.* FROM UNNEST($3::text[]) AS wanted(account) \
+         UNION ALL SELECT found.* FROM UNNEST($3::text[]) AS wanted(account) \
              CROSS JOIN LATERAL (SELECT * FROM lot \
-                 WHERE account = wanted.account AND credits_left > 0 OFFSET 0) AS found) AS l",
+                 WHERE account = wanted.account AND is_left OFFSET 0) AS found) AS l",
 );
 
 /// Profiles of accounts, their limits in force, and those limits' windows that end after a time: one row for each
@@ -164,7 +168,7 @@ const NEW_PROFILES: &str = "WITH appeared AS (\
          told_credits = EXCLUDED.told_credits, told_entry_seq = EXCLUDED.told_entry_seq, \
          told_lot_index = EXCLUDED.told_lot_index";
 
-/// Loads holds and spends that are named, and holds of spenders that ran out; their slices come with [`load`].
+/// Loads holds and spends that are named, and holds of spenders that ran out; the spends' slices come with [`load`].
 pub(crate) async fn load_named(
     session: &mut Session,
     touches: &Touches,
@@ -175,7 +179,7 @@ pub(crate) async fn load_named(
         let ids: Vec<Uuid> = touches.holds.iter().map(|id| id.uuid()).collect();
         let accounts: Vec<&str> = touches.spenders.iter().map(AccountId::as_str).collect();
         let query = sqlx::query(HOLDS).bind(ids).bind(accounts).bind(touches.due_by.micros());
-        let holds = all(&session.rows(query).await?, hold).map_err(&wrong)?;
+        let holds = all(&session.rows(query).await?, hold_with_slices).map_err(&wrong)?;
         state.holds.extend(holds.into_iter().map(|hold| (hold.id, hold)));
     }
     if !touches.usages.is_empty() {
@@ -221,8 +225,7 @@ pub(crate) async fn load(
 }
 
 async fn load_slices(session: &mut Session, state: &mut LedgerState) -> Result<(), StoreError> {
-    let entries = state.holds.values().map(|hold| hold.entry_seq);
-    let entries: Vec<i64> = entries.chain(state.usages.keys().map(|id| id.entry_seq)).collect();
+    let entries: Vec<i64> = state.usages.keys().map(|id| id.entry_seq).collect();
     if entries.is_empty() {
         return Ok(());
     }
@@ -230,9 +233,6 @@ async fn load_slices(session: &mut Session, state: &mut LedgerState) -> Result<(
     let mut slices: HashMap<i64, Vec<Slice>> = HashMap::new();
     for (entry_seq, slice) in all(&rows, slice).map_err(wrong(session.act))? {
         slices.entry(entry_seq).or_default().push(slice);
-    }
-    for hold in state.holds.values_mut() {
-        hold.slices = slices.remove(&hold.entry_seq).unwrap_or_default();
     }
     for usage in state.usages.values_mut() {
         usage.slices = slices.remove(&usage.id.entry_seq).unwrap_or_default();
@@ -307,6 +307,19 @@ pub(crate) fn hold(row: &PgRow) -> Read<Hold> {
         slices: Vec::new(),
         resolution,
     })
+}
+
+fn hold_with_slices(row: &PgRow) -> Read<Hold> {
+    let fields = Fields(row);
+    let entries: Vec<i64> = fields.get::<Option<_>>("lot_entry_seqs")?.unwrap_or_default();
+    let indexes: Vec<i16> = fields.get::<Option<_>>("lot_indexes")?.unwrap_or_default();
+    let credits: Vec<i64> = fields.get::<Option<_>>("slices")?.unwrap_or_default();
+    let slices =
+        entries.into_iter().zip(indexes).zip(credits).map(|((entry_seq, index), credits)| Slice {
+            lot: LotId { entry_seq, index },
+            credits: Credits::from_micros(credits),
+        });
+    Ok(Hold { slices: slices.collect(), ..hold(row)? })
 }
 
 fn purpose(fields: Fields<'_>) -> Read<Purpose> {

@@ -17,7 +17,7 @@ use crate::{
     spending,
 };
 
-/// Accounts, entries, postings, lots, operations, events.
+/// Accounts, entries, postings, operations, events, what was moved within lots, and the head.
 const WRITE_JOURNAL: &str = "WITH sums AS (\
          INSERT INTO book_account (number, account, unit, debits, credits) \
          SELECT number, account, unit, debits::numeric, credits::numeric \
@@ -36,15 +36,25 @@ const WRITE_JOURNAL: &str = "WITH sums AS (\
          AS row(entry_seq, line, account_number, side, quantity, listed)), \
      operations AS (\
          INSERT INTO operation (key, fingerprint, entry_seq, done_at, refusal) \
-         SELECT * FROM UNNEST($24::text[], $25::bytea[], $26::bigint[], $27::bigint[], $28::text[])) \
-     INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
-     SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot::json \
-     FROM UNNEST($29::bigint[], $30::text[], $31::text[], $32::uuid[], $33::bytea[], $34::bigint[], \
-         $35::bigint[], $36::text[]) \
-     AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot)";
+         SELECT * FROM UNNEST($24::text[], $25::bytea[], $26::bigint[], $27::bigint[], $28::text[])), \
+     told AS (\
+         INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
+         SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot::json \
+         FROM UNNEST($29::bigint[], $30::text[], $31::text[], $32::uuid[], $33::bytea[], $34::bigint[], \
+             $35::bigint[], $36::text[]) \
+         AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot)), \
+     moved AS (\
+         UPDATE lot l SET credits_left = row.credits_left, held = row.held, spent = row.spent, \
+             expired = row.expired, taken = row.taken, revoked = row.revoked, warned = row.warned \
+         FROM UNNEST($37::bigint[], $38::smallint[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], \
+             $43::bigint[], $44::boolean[], $45::boolean[]) \
+         AS row(entry_seq, lot_index, credits_left, held, spent, expired, taken, revoked, warned) \
+         WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index) \
+     UPDATE ledger_head SET entry_seq = $46, entry_hash = $47, event_seq = $48, account_number = $49, \
+         booked_at = $50 WHERE $46 IS NOT NULL";
 
-/// Settlements, reversals, lots, and what changes on transfers, orders and the head. Whether an order's slot is held
-/// is not the ledger's to say.
+/// Settlements, reversals, new lots, and what changes on transfers and orders. Whether an order's slot is held is not
+/// the ledger's to say. Spending alone does nothing of it.
 const WRITE_MARKS: &str = "WITH settled AS (\
          INSERT INTO settlement (transfer_id, generation, kind, order_id, evidence, suspense, ignored, \
              candidates, base_units, credits, usd_value, block_hash, entry_seq, settled_at) \
@@ -70,29 +80,19 @@ const WRITE_MARKS: &str = "WITH settled AS (\
          AS row(entry_seq, lot_index, account, source, order_id, transfer_id, granted, credits_left, \
              granted_at, expires_at, paid, campaign, scope, priority, held, spent, expired, taken, revoked, \
              warned)), \
-     taken AS (\
-         UPDATE lot l SET credits_left = row.credits_left, held = row.held, spent = row.spent, \
-             expired = row.expired, taken = row.taken, revoked = row.revoked, warned = row.warned \
-         FROM UNNEST($39::bigint[], $40::smallint[], $41::bigint[], $42::bigint[], $43::bigint[], $44::bigint[], \
-             $45::bigint[], $46::boolean[], $47::boolean[]) \
-         AS row(entry_seq, lot_index, credits_left, held, spent, expired, taken, revoked, warned) \
-         WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index), \
      marked AS (\
          UPDATE transfer t SET generation = row.generation, \
              settled_block_hash = row.settled_block_hash, \
              reference_read = t.reference_read OR row.reference_read, \
              reference = CASE WHEN row.reference_read THEN row.reference ELSE t.reference END \
-         FROM UNNEST($48::bytea[], $49::bigint[], $50::bytea[], $51::boolean[], $52::bytea[]) \
+         FROM UNNEST($39::bytea[], $40::bigint[], $41::bytea[], $42::boolean[], $43::bytea[]) \
          AS row(id, generation, settled_block_hash, reference_read, reference) \
-         WHERE t.id = row.id), \
-     progressed AS (\
-         UPDATE orders o SET state = row.state, received_base_units = row.received_base_units::numeric, \
-             credited = row.credited, closed = row.closed \
-         FROM UNNEST($53::uuid[], $54::text[], $55::text[], $56::bigint[], $57::boolean[]) \
-         AS row(id, state, received_base_units, credited, closed) \
-         WHERE o.id = row.id) \
-     UPDATE ledger_head SET entry_seq = $58, entry_hash = $59, event_seq = $60, account_number = $61, \
-         booked_at = $62 WHERE $58 IS NOT NULL";
+         WHERE t.id = row.id) \
+     UPDATE orders o SET state = row.state, received_base_units = row.received_base_units::numeric, \
+         credited = row.credited, closed = row.closed \
+     FROM UNNEST($44::uuid[], $45::text[], $46::text[], $47::bigint[], $48::boolean[]) \
+     AS row(id, state, received_base_units, credited, closed) \
+     WHERE o.id = row.id";
 
 /// From so many entries on, the journal's rows are copied: below, the trips that this takes weigh more.
 const COPIED_FROM: usize = 500;
@@ -134,7 +134,9 @@ pub(crate) async fn write(session: &mut Session, mut rows: BatchRows) -> Result<
     }
     let journal = journal(session.act, &rows)?;
     session.run(journal).await?;
-    session.run(marks(&rows)).await?;
+    if has_marks(&rows) {
+        session.run(marks(&rows)).await?;
+    }
     cases::open_cases(session, &rows.cases_opened).await?;
     cases::resolve_cases(session, &rows.cases_resolved).await?;
     Ok(())
@@ -242,7 +244,8 @@ fn journal(act: &'static str, rows: &BatchRows) -> Result<Statement<'static>, St
         .bind(operations.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.done_at.micros()).collect::<Vec<_>>())
         .bind(refusals(act, operations)?);
-    bind_events(act, statement, rows)
+    let statement = bind_moved(bind_events(act, statement, rows)?, rows);
+    Ok(bind_head(statement, rows.head.as_ref()))
 }
 
 /// Why each operation was refused, where it was.
@@ -341,6 +344,14 @@ fn bind_events(
         .bind(snapshots))
 }
 
+const fn has_marks(rows: &BatchRows) -> bool {
+    !(rows.settlements.is_empty()
+        && rows.reversals.is_empty()
+        && rows.new_lots.is_empty()
+        && rows.transfers.is_empty()
+        && rows.orders.is_empty())
+}
+
 fn marks(rows: &BatchRows) -> Statement<'static> {
     let statement = bind_settlements(sqlx::query(WRITE_MARKS), rows);
     let reversals = &rows.reversals;
@@ -352,13 +363,12 @@ fn marks(rows: &BatchRows) -> Statement<'static> {
     let statement = bind_lots(statement, rows);
     let statement = bind_transfers(statement, rows);
     let orders = &rows.orders;
-    let statement = statement
+    statement
         .bind(orders.iter().map(|(id, _)| id.uuid()).collect::<Vec<Uuid>>())
         .bind(orders.iter().map(|(_, now)| now.state.as_str()).collect::<Vec<_>>())
         .bind(orders.iter().map(|(_, now)| units(now.received_base_units)).collect::<Vec<_>>())
         .bind(orders.iter().map(|(_, now)| now.credited.micros()).collect::<Vec<_>>())
-        .bind(orders.iter().map(|(_, now)| now.closed).collect::<Vec<_>>());
-    bind_head(statement, rows.head.as_ref())
+        .bind(orders.iter().map(|(_, now)| now.closed).collect::<Vec<_>>())
 }
 
 fn bind_settlements(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
@@ -387,7 +397,6 @@ fn bind_settlements(statement: Statement<'static>, rows: &BatchRows) -> Statemen
 fn bind_lots(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
     let lots = &rows.new_lots;
     let transfers = lots.iter().map(|lot| lot.transfer.as_ref().map(|id| id.digest().as_slice()));
-    let changed = &rows.lots_changed;
     statement
         .bind(lots.iter().map(|lot| lot.id.entry_seq).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.id.index).collect::<Vec<_>>())
@@ -409,6 +418,11 @@ fn bind_lots(statement: Statement<'static>, rows: &BatchRows) -> Statement<'stat
         .bind(lots.iter().map(|lot| lot.parts.taken.micros()).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.parts.revoked).collect::<Vec<_>>())
         .bind(lots.iter().map(|lot| lot.parts.warned).collect::<Vec<_>>())
+}
+
+fn bind_moved(statement: Statement<'static>, rows: &BatchRows) -> Statement<'static> {
+    let changed = &rows.lots_changed;
+    statement
         .bind(changed.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
         .bind(changed.iter().map(|(id, _)| id.index).collect::<Vec<_>>())
         .bind(changed.iter().map(|(_, parts)| parts.left.micros()).collect::<Vec<_>>())
