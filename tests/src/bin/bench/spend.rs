@@ -18,7 +18,7 @@ use crate::{
     Problem, Scale,
     cpu::family_time,
     report::{Quantity, Report},
-    row_by_row::RowByRow,
+    row_by_row::{RowByRow, Work},
     stores::{Databases, KINDS, open},
 };
 
@@ -169,19 +169,23 @@ async fn measure_kind(
     );
     tokio::spawn(task.run());
     stock(&store, &writer).await?;
-    let beside = databases.fresh(kind).await?;
-    let sides = [Side::Books(writer), Side::RowByRow(RowByRow::open(&beside).await?)];
+    let (same, less) = (databases.fresh(kind).await?, databases.fresh(kind).await?);
+    let sides = [
+        Side::Books(writer),
+        Side::RowByRow(RowByRow::open(&same, Work::Same).await?),
+        Side::RowByRow(RowByRow::open(&less, Work::Less).await?),
+    ];
     let next = Arc::new(AtomicU64::new(1));
     let mut many_at_most = Did::default();
     for spread in [Spread::Many, Spread::Hot] {
         for clients in IN_FLIGHT {
-            let mut did = [Did::default(); 2];
+            let mut did = [Did::default(); 3];
             for _ in 0..TURNS {
                 for (side, did) in sides.iter().zip(&mut did) {
                     did.add(spend(side, spread, clients, time, &next).await?);
                 }
             }
-            let [ours, theirs] = did;
+            let [ours, theirs, less] = did;
             let what = format!("{kind}, {}, {clients} in flight", spread.name());
             report.add(format!("{what}: row by row"), Quantity::rate(theirs.pairs, theirs.took));
             report.add(format!("{what}: CPU of a pair"), Quantity::Time(theirs.cpu_per_pair()));
@@ -198,6 +202,9 @@ async fn measure_kind(
                 Some(goal) => report.add_least(times, ours.times(theirs), Quantity::Ratio(goal)),
                 None => report.add(times, ours.times(theirs)),
             }
+            let rate = Quantity::rate(less.pairs, less.took);
+            report.add(format!("{what}: row by row of a simpler ledger"), rate);
+            report.add(format!("{what}: times that"), ours.times(less));
             match (clients, spread) {
                 (128, Spread::Many) => many_at_most = ours,
                 (128, Spread::Hot) => report.add_least(
@@ -215,7 +222,8 @@ async fn measure_kind(
     }
     drop(store);
     databases.remove(&database).await?;
-    databases.remove(&beside).await
+    databases.remove(&same).await?;
+    databases.remove(&less).await
 }
 
 /// Measures both stores.
@@ -226,9 +234,10 @@ pub(crate) async fn measure(scale: Scale) -> Result<Report, Problem> {
         "spending",
         format!(
             "Pairs of a hold and its capture, by 1, 8, 32 and 128 clients at once, {TURNS} times {} ms for each side \
-             by turns. Row by row, each client does the same in two SQL transactions of its own: idempotency key, lot, \
-             account, hold, entry, postings, usage; no hash chain, no limits, no events. CPU is that of this process \
-             and the database server's.",
+             by turns. Row by row, each client does the same in two SQL transactions of its own: idempotency key, lot and \
+             its moves, account, hold and its end, entry in the chain of hashes, postings, what is earned, usage, a look \
+             for limits. A simpler ledger has no chain, no moves, no limits and no sum of what is earned. CPU is that of \
+             this process and the database server's.",
             time.as_millis()
         ),
     );
