@@ -290,6 +290,10 @@ pub trait ReadStore: Send + Sync + std::fmt::Debug {
     /// place.
     async fn broken_laws(&self) -> Result<Vec<LawViolation>, StoreError>;
 
+    /// As [`Self::broken_laws`], for one who reads every entry besides: what an entry and the one before it show, its
+    /// sums, its number and its link, need not be told.
+    async fn laws_broken_beyond_entries(&self) -> Result<Vec<LawViolation>, StoreError>;
+
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -63,6 +63,7 @@ fn flaw(
     entry: &Entry,
     seq: i64,
     previous: B256,
+    booked_before: Option<Timestamp>,
     checkpoint: Option<&Checkpoint>,
 ) -> Option<String> {
     if entry.seq != seq {
@@ -77,6 +78,12 @@ fn flaw(
     let computed = entry.compute_hash();
     if computed != entry.hash {
         return Some(format!("its hash is {}, its content gives {computed}", entry.hash));
+    }
+    if let Some(before) = booked_before.filter(|before| entry.booked_at < *before) {
+        return Some(format!(
+            "it was booked at {}, the entry before it at {before}",
+            entry.booked_at
+        ));
     }
     if entry.postings.is_empty() {
         return Some("it has no postings".to_owned());
@@ -95,6 +102,7 @@ fn flaw(
 struct Walk<'a> {
     found: Verification,
     after: i64,
+    booked_at: Option<Timestamp>,
     checkpoint: Option<&'a Checkpoint>,
 }
 
@@ -103,11 +111,13 @@ impl Walk<'_> {
     fn over(&mut self, page: &[Entry]) -> bool {
         for entry in page {
             let seq = self.after.saturating_add(1);
-            if let Some(why) = flaw(entry, seq, self.found.head_hash, self.checkpoint) {
+            let previous = self.found.head_hash;
+            if let Some(why) = flaw(entry, seq, previous, self.booked_at, self.checkpoint) {
                 self.found.broken = Some(BrokenRow { entry_seq: seq, why });
                 return false;
             }
             self.after = entry.seq;
+            self.booked_at = Some(entry.booked_at);
             self.found.head_hash = entry.hash;
             self.found.entries = self.found.entries.saturating_add(1);
             let postings = u64::try_from(entry.postings.len()).unwrap_or(u64::MAX);
@@ -144,7 +154,8 @@ pub async fn verify_ledger(
     checkpoint: Option<&Checkpoint>,
     progress: impl FnMut(u64) + Send,
 ) -> Result<Verification, StoreError> {
-    let (walked, laws) = futures::join!(walk(store, checkpoint, progress), store.broken_laws());
+    let (walked, laws) =
+        futures::join!(walk(store, checkpoint, progress), store.laws_broken_beyond_entries());
     let found = walked?;
     if found.broken.is_some() {
         return Ok(found);
@@ -164,7 +175,7 @@ async fn walk(
         broken: None,
         broken_laws: Vec::new(),
     };
-    let mut walk = Walk { found, after: 0, checkpoint };
+    let mut walk = Walk { found, after: 0, booked_at: None, checkpoint };
     let mut page_entries = PAGE_ENTRIES;
     let mut end = None;
     loop {

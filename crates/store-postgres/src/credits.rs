@@ -34,11 +34,12 @@ const HOLDS: &str = concat!(
      WHERE h.account = $1 AND h.entry_seq < $2 ORDER BY h.entry_seq DESC LIMIT $3",
 );
 
+/// The open ones are found first: in the order of entries, the planner would go over all that ever were.
 const OPEN_HOLDS: &str = concat!(
     "SELECT ",
     hold_columns!(),
-    " FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
-     WHERE h.account = $1 AND h.is_open AND h.entry_seq < $2 ORDER BY h.entry_seq DESC LIMIT $3",
+    " FROM (SELECT * FROM hold WHERE account = $1 AND is_open OFFSET 0) AS h \
+     LEFT JOIN hold_resolution r ON r.hold_id = h.id WHERE h.entry_seq < $2 ORDER BY h.entry_seq DESC LIMIT $3",
 );
 
 const USAGE: &str = concat!("SELECT ", usage_columns!(), " FROM usage u WHERE u.entry_seq = $1");

@@ -385,6 +385,13 @@ impl ReadStore for SqliteStore {
         Ok(broken)
     }
 
+    async fn laws_broken_beyond_entries(&self) -> Result<Vec<LawViolation>, StoreError> {
+        let mut session = self.snapshot("check the laws").await?;
+        let broken = laws::beyond_entries(&mut session).await?;
+        session.abandon().await?;
+        Ok(broken)
+    }
+
     async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
         let single = self.read("read the journal's end");
         let row = single.row(cold(JOURNAL_END)).await?;

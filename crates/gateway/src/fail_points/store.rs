@@ -157,6 +157,7 @@ calls! {
         balances(with_accounts: bool) -> Vec<SystemBalance>;
         transfer_totals(asset: AssetId, treasury: Address, up_to: u64) -> TransferTotals;
         broken_laws() -> Vec<LawViolation>;
+        laws_broken_beyond_entries() -> Vec<LawViolation>;
         journal_end() -> (i64, B256);
         ping() -> ();
         schema_versions() -> (i64, i64);

@@ -686,6 +686,10 @@ impl ReadStore for SimStore {
         self.inner.broken_laws().await
     }
 
+    async fn laws_broken_beyond_entries(&self) -> Result<Vec<LawViolation>, StoreError> {
+        self.inner.laws_broken_beyond_entries().await
+    }
+
     async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
         self.inner.journal_end().await
     }

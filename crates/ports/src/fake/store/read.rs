@@ -153,6 +153,10 @@ impl ReadStore for FakeStore {
         self.read("check the laws", |state| Ok(state.broken_laws()))
     }
 
+    async fn laws_broken_beyond_entries(&self) -> Result<Vec<LawViolation>, StoreError> {
+        self.broken_laws().await
+    }
+
     async fn journal_end(&self) -> Result<(i64, B256), StoreError> {
         self.read("read the journal's end", |state| {
             let head = state.head.0;
