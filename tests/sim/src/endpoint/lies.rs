@@ -26,7 +26,7 @@ pub(crate) fn twist(
             let is_range = asked.method == "eth_getLogs";
             let mut list: Vec<Value> = serde_json::from_str(text).ok()?;
             let event = if is_liar {
-                lie_in(dice, &mut list, is_range)?
+                lie_in(dice, &mut list, is_range, node.number)?
             } else {
                 mix_up(dice, &mut list, is_range, node.number == 0)?
             };
@@ -34,7 +34,7 @@ pub(crate) fn twist(
         }
         "eth_call" if is_liar => {
             let held: String = serde_json::from_str(text).ok()?;
-            let lied = altered(&held)?;
+            let lied = altered(&held, node.number)?;
             Some((Told::Result(Value::from(lied).to_string()), Event::AlteredBalance))
         }
         "eth_getBlockByHash" | "eth_getBlockByNumber" if is_liar => {
@@ -101,7 +101,7 @@ fn mix_up(
     })
 }
 
-fn lie_in(dice: &mut Dice, list: &mut [Value], is_range: bool) -> Option<Event> {
+fn lie_in(dice: &mut Dice, list: &mut [Value], is_range: bool, liar: usize) -> Option<Event> {
     let forges = !is_range && dice.chance(400);
     let log = if is_range { list.last_mut()? } else { logs_of(list, is_range)?.last_mut()? };
     if forges {
@@ -112,15 +112,16 @@ fn lie_in(dice: &mut Dice, list: &mut [Value], is_range: bool) -> Option<Event> 
         logs_of(list, is_range)?.push(forged);
         return Some(Event::ForgedLog);
     }
-    let lied = altered(log["data"].as_str()?)?;
+    let lied = altered(log["data"].as_str()?, liar)?;
     log["data"] = lied.into();
     Some(Event::AlteredAmount)
 }
 
-/// A number with another last digit.
-fn altered(word: &str) -> Option<String> {
-    let other = if word.ends_with('0') { "9" } else { "0" };
-    Some(format!("{}{other}", word.get(..word.len().checked_sub(1)?)?))
+/// A number with another last digit: each liar's own, since nobody could tell two of three who agree from honest ones.
+fn altered(word: &str, liar: usize) -> Option<String> {
+    let (rest, last) = word.split_at_checked(word.len().checked_sub(1)?)?;
+    let other = (u64::from_str_radix(last, 16).ok()? + 1 + u64::try_from(liar).ok()?) % 16;
+    Some(format!("{rest}{other:x}"))
 }
 
 fn lie_about(dice: &mut Dice, block: &mut Value) -> Option<Event> {

@@ -1,9 +1,11 @@
 //! What the follower wrote: no block that no chain has, no transfer left out, nothing whole before it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use inspay_ports::{BlocksCommit, CursorRecord, Page, RangeCommit, ReadStore as _, TransferFilter};
-use inspay_primitives::{B256, Transfer, TransferId};
+use inspay_ports::{
+    BlocksCommit, CursorRecord, HaltStore as _, Page, RangeCommit, ReadStore as _, TransferFilter,
+};
+use inspay_primitives::{Address, AssetId, B256, Transfer, TransferId};
 
 use super::Laws;
 use crate::{
@@ -139,8 +141,20 @@ impl Laws {
         self.wrote().await;
     }
 
+    /// What is said not to be whole: nothing of it is credited.
+    async fn halted(&self, cursor: CursorRecord) -> BTreeSet<(AssetId, Address)> {
+        match self.store.halts(cursor.chain_id).await {
+            Ok(halts) => halts.into_iter().map(|halt| (halt.asset, halt.treasury)).collect(),
+            Err(error) => {
+                self.broken("the store can be read", error.kind.to_string());
+                BTreeSet::new()
+            }
+        }
+    }
+
     /// Opening + in − out of every treasury is what it holds at the tip.
     async fn check_totals(&self, cursor: CursorRecord) {
+        let halted = self.halted(cursor).await;
         let (tip, treasuries, opening) = {
             let chain = self.shared.chain();
             let Some(tip) = chain.by_hash(&cursor.tip.hash).cloned() else { return };
@@ -149,6 +163,9 @@ impl Laws {
         };
         for (treasury, _) in treasuries {
             for token in [USDT, INSPI] {
+                if halted.contains(&(asset(token), treasury)) {
+                    continue;
+                }
                 let totals =
                     self.store.transfer_totals(asset(token), treasury, cursor.tip.number).await;
                 let opened = opening.as_ref().map(|block| block.balance(token, treasury));
@@ -173,15 +190,17 @@ impl Laws {
             self.broken("the store can be read", "transfers".to_owned());
             return;
         };
+        let halted = self.halted(cursor).await;
+        let is_halted = |of: &Transfer| halted.contains(&(of.key.asset(), of.key.treasury));
         let mut told: BTreeMap<TransferId, Transfer> = views
             .iter()
-            .filter(|view| view.canonical)
+            .filter(|view| view.canonical && !is_halted(&view.transfer))
             .map(|view| (view.id, Transfer { reference: None, ..view.transfer }))
             .collect();
         let chain = self.shared.chain();
         let mut at = chain.by_hash(&cursor.tip.hash);
         while let Some(block) = at.filter(|block| cursor.start_number <= block.number()) {
-            for (id, real) in &block.transfers {
+            for (id, real) in block.transfers.iter().filter(|(_, real)| !is_halted(real)) {
                 let found = told.remove(id);
                 self.require(
                     found == Some(Transfer { reference: None, ..*real }),
