@@ -215,3 +215,57 @@ async fn walk(
     }
     Ok(walk.found)
 }
+
+#[cfg(test)]
+mod tests {
+    use inspay_ledger::{BookAccount, EntryKind, OperationKey, Posting, Side, Unit};
+    use inspay_primitives::{AccountId, U256};
+
+    use super::*;
+
+    /// An entry that is right in itself.
+    fn entry(seq: i64, booked_at: Timestamp, previous_hash: B256) -> Entry {
+        let owner = "ann".parse::<AccountId>().expect("a name");
+        let line = |account_number, account, side| {
+            let quantity = U256::from(5);
+            Posting { account_number, account, unit: Unit::Credits, side, quantity }
+        };
+        let mut entry = Entry {
+            seq,
+            kind: EntryKind::Hold,
+            operation: OperationKey::new(format!("hold {seq}")),
+            event_at: booked_at,
+            booked_at,
+            transfer: None,
+            order: None,
+            reverses: None,
+            postings: vec![
+                line(1, BookAccount::Account(owner.clone()), Side::Debit),
+                line(2, BookAccount::Held(owner), Side::Credit),
+            ],
+            lots: Vec::new(),
+            moves: Vec::new(),
+            facts: None,
+            version: Entry::VERSION,
+            previous_hash,
+            hash: B256::ZERO,
+        };
+        entry.hash = entry.compute_hash();
+        entry
+    }
+
+    fn told(second_at: i64) -> Option<String> {
+        let first = entry(1, Timestamp::from_micros(20), GENESIS_HASH);
+        let second = entry(2, Timestamp::from_micros(second_at), first.hash);
+        assert_eq!(flaw(&first, 1, GENESIS_HASH, None, None), None);
+        flaw(&second, 2, first.hash, Some(first.booked_at), None)
+    }
+
+    #[test]
+    fn an_entry_booked_before_the_one_before_it_is_told() {
+        assert_eq!(told(20), None);
+        assert_eq!(told(21), None);
+        let why = told(19).expect("goes back in time");
+        assert!(why.starts_with("it was booked at "), "{why}");
+    }
+}

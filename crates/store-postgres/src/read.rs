@@ -2,10 +2,10 @@
 //!
 //! Each is one consistent answer; pages are found through an index, from a position on, never by an offset.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use inspay_ledger::{Entry, Event, Lot, LotParts};
+use inspay_ledger::{BookAccount, Entry, Event, Lot, LotParts, Unit};
 use inspay_ports::{
     AccountSummary, HistoryFilter, HistoryLine, LawViolation, Page, ReadStore, StoreError,
     StoreErrorKind, SystemBalance, TransferFilter, TransferTotals, TransferView,
@@ -200,11 +200,12 @@ const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_i
 const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
      previous_hash, hash, version, facts FROM entry WHERE seq > $1 ORDER BY seq LIMIT $2";
 
-const POSTINGS: &str = "SELECT p.entry_seq, p.line, p.account_number, b.account, b.unit, p.side, \
-         p.quantity::text AS quantity \
-     FROM posting p CROSS JOIN LATERAL (\
-         SELECT account, unit FROM book_account WHERE number = p.account_number OFFSET 0) AS b \
-     WHERE p.entry_seq BETWEEN $1 AND $2 ORDER BY p.entry_seq, p.line";
+const POSTINGS: &str = "SELECT p.entry_seq, p.line, p.account_number, p.side, p.quantity::text AS quantity \
+     FROM posting p WHERE p.entry_seq BETWEEN $1 AND $2 ORDER BY p.entry_seq, p.line";
+
+/// The few accounts of a page's many postings.
+const ACCOUNTS_OF_POSTINGS: &str =
+    "SELECT number, account, unit FROM book_account WHERE number = ANY($1::bigint[])";
 
 const LOTS_OF_ENTRIES: &str = concat!(
     "SELECT ",
@@ -347,11 +348,13 @@ impl ReadStore for PostgresStore {
             return Ok(entries);
         };
         let (first, last) = (first.seq, last.seq);
-        // Entries, postings and grants never change, so four statements read one state.
+        // Entries, postings and grants never change, so five statements read one state.
         let postings = single.rows(sqlx::query(POSTINGS).bind(first).bind(last)).await?;
+        let numbers = account_numbers(&postings).map_err(&wrong)?;
+        let accounts = single.rows(sqlx::query(ACCOUNTS_OF_POSTINGS).bind(numbers)).await?;
         let lots = single.rows(sqlx::query(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
         let moves = single.rows(sqlx::query(MOVES).bind(first).bind(last)).await?;
-        fill(&mut entries, &postings, &lots, &moves).map_err(&wrong)?;
+        fill(&mut entries, (&postings, &accounts), &lots, &moves).map_err(&wrong)?;
         Ok(entries)
     }
 
@@ -497,7 +500,21 @@ fn totals(fields: Fields<'_>) -> Read<TransferTotals> {
 }
 
 /// Puts postings, and lots as they were granted, into their entries.
-fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow], moves: &[PgRow]) -> Read<()> {
+fn account_numbers(postings: &[PgRow]) -> Read<Vec<i64>> {
+    let numbers = postings.iter().map(|row| Fields(row).get("account_number"));
+    Ok(numbers.collect::<Read<BTreeSet<i64>>>()?.into_iter().collect())
+}
+
+/// Puts postings with their accounts, lots and moves where they belong.
+fn fill(
+    entries: &mut [Entry],
+    (postings, accounts): (&[PgRow], &[PgRow]),
+    lots: &[PgRow],
+    moves: &[PgRow],
+) -> Read<()> {
+    let named = |row| Ok((Fields(row).get("number")?, codec::account_name(row)?));
+    let names: HashMap<i64, (BookAccount, Unit)> =
+        accounts.iter().map(named).collect::<Read<_>>()?;
     let mut places: HashMap<i64, &mut Entry> =
         entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
     let nowhere =
@@ -506,7 +523,11 @@ fn fill(entries: &mut [Entry], postings: &[PgRow], lots: &[PgRow], moves: &[PgRo
         let seq: i64 = Fields(row).get("entry_seq")?;
         let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
         in_place(row, entry.postings.len())?;
-        entry.postings.push(codec::posting(row)?);
+        let number: i64 = Fields(row).get("account_number")?;
+        let name = names.get(&number).ok_or_else(|| {
+            StoreErrorKind::Corrupt(format!("a posting is on account {number}, which is not there"))
+        })?;
+        entry.postings.push(codec::posting(row, number, name)?);
     }
     for row in lots {
         let lot = codec::lot(row)?;

@@ -411,16 +411,26 @@ pub(crate) fn entry(row: &SqliteRow) -> Read<Entry> {
     })
 }
 
-/// Reads a posting `p` joined with its account.
-pub(crate) fn posting(row: &SqliteRow) -> Read<Posting> {
+/// Reads a posting on an account that is known.
+pub(crate) fn posting(
+    row: &SqliteRow,
+    account_number: i64,
+    (account, unit): &(BookAccount, Unit),
+) -> Read<Posting> {
     let fields = Fields(row);
     Ok(Posting {
-        account_number: fields.get("account_number")?,
-        account: fields.book_account("account")?,
-        unit: fields.unit("unit")?,
+        account_number,
+        account: account.clone(),
+        unit: *unit,
         side: fields.side("side")?,
         quantity: fields.units("quantity")?,
     })
+}
+
+/// Reads the name of an account of the books, and what it counts.
+pub(crate) fn account_name(row: &SqliteRow) -> Read<(BookAccount, Unit)> {
+    let fields = Fields(row);
+    Ok((fields.book_account("account")?, fields.unit("unit")?))
 }
 
 /// Reads a row of `lot_move`, with its entry.

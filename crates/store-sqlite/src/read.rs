@@ -2,11 +2,11 @@
 //!
 //! Each is one consistent answer; pages are found through an index, from a position on, never by an offset.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use futures::TryStreamExt as _;
-use inspay_ledger::{Entry, Event, Lot, LotParts, Side};
+use inspay_ledger::{BookAccount, Entry, Event, Lot, LotParts, Side, Unit};
 use inspay_ports::{
     AccountSummary, HistoryFilter, HistoryLine, LawViolation, Page, ReadStore, StoreError,
     StoreErrorKind, SystemBalance, TransferFilter, TransferTotals, TransferView,
@@ -219,9 +219,12 @@ const EVENTS_OF_ACCOUNT: &str = "SELECT seq, kind, account, order_id, transfer_i
 const ENTRIES: &str = "SELECT seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
      previous_hash, hash, version, facts FROM entry WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
-const POSTINGS: &str = "SELECT p.entry_seq, p.line, p.account_number, b.account, b.unit, p.side, p.quantity \
-     FROM posting p CROSS JOIN book_account b ON b.number = p.account_number \
-     WHERE p.entry_seq BETWEEN ?1 AND ?2 ORDER BY p.entry_seq, p.line";
+const POSTINGS: &str = "SELECT p.entry_seq, p.line, p.account_number, p.side, p.quantity \
+     FROM posting p WHERE p.entry_seq BETWEEN ?1 AND ?2 ORDER BY p.entry_seq, p.line";
+
+/// The few accounts of a page's many postings.
+const ACCOUNTS_OF_POSTINGS: &str = "SELECT b.number, b.account, b.unit FROM json_each(?1) AS wanted \
+     CROSS JOIN book_account b ON b.number = wanted.value";
 
 const LOTS_OF_ENTRIES: &str = concat!(
     "SELECT ",
@@ -337,9 +340,11 @@ impl ReadStore for SqliteStore {
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
             let (first, last) = (first.seq, last.seq);
             let postings = session.rows(hot(POSTINGS).bind(first).bind(last)).await?;
+            let numbers = account_numbers(&postings).map_err(&wrong)?;
+            let accounts = session.rows(hot(ACCOUNTS_OF_POSTINGS).bind(numbers)).await?;
             let lots = session.rows(hot(LOTS_OF_ENTRIES).bind(first).bind(last)).await?;
             let moves = session.rows(hot(MOVES).bind(first).bind(last)).await?;
-            fill(&mut entries, &postings, &lots, &moves).map_err(&wrong)?;
+            fill(&mut entries, (&postings, &accounts), &lots, &moves).map_err(&wrong)?;
         }
         session.abandon().await?;
         Ok(entries)
@@ -544,12 +549,24 @@ fn add(totals: &mut TransferTotals, fields: Fields<'_>) -> Read<()> {
 }
 
 /// Puts postings, and lots as they were granted, into their entries.
+/// As the text that `json_each` reads.
+fn account_numbers(postings: &[SqliteRow]) -> Read<String> {
+    let numbers = postings.iter().map(|row| Fields(row).get("account_number"));
+    let numbers = numbers.collect::<Read<BTreeSet<i64>>>()?;
+    let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+    Ok(format!("[{}]", numbers.join(",")))
+}
+
+/// Puts postings with their accounts, lots and moves where they belong.
 fn fill(
     entries: &mut [Entry],
-    postings: &[SqliteRow],
+    (postings, accounts): (&[SqliteRow], &[SqliteRow]),
     lots: &[SqliteRow],
     moves: &[SqliteRow],
 ) -> Read<()> {
+    let named = |row| Ok((Fields(row).get("number")?, codec::account_name(row)?));
+    let names: HashMap<i64, (BookAccount, Unit)> =
+        accounts.iter().map(named).collect::<Read<_>>()?;
     let mut places: HashMap<i64, &mut Entry> =
         entries.iter_mut().map(|entry| (entry.seq, entry)).collect();
     let nowhere =
@@ -558,7 +575,11 @@ fn fill(
         let seq: i64 = Fields(row).get("entry_seq")?;
         let entry = places.get_mut(&seq).ok_or_else(|| nowhere(seq))?;
         in_place(row, entry.postings.len())?;
-        entry.postings.push(codec::posting(row)?);
+        let number: i64 = Fields(row).get("account_number")?;
+        let name = names.get(&number).ok_or_else(|| {
+            StoreErrorKind::Corrupt(format!("a posting is on account {number}, which is not there"))
+        })?;
+        entry.postings.push(codec::posting(row, number, name)?);
     }
     for row in lots {
         let lot = codec::lot(row)?;
