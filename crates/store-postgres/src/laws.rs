@@ -3,13 +3,18 @@
 //! Of each law at most a hundred rows are told. Never repairs: a row it returns is for people, as one text in the
 //! column `broken`.
 
-/// What an entry and the one before it show: who reads every entry need not ask.
-pub(crate) const ENTRY_LAWS: [(&str, &str); 2] =
-    [("entry_balances", ENTRY_BALANCES), ("entries_chained", ENTRIES_CHAINED)];
+/// What an entry and the one before it show: who reads every entry need not ask. Entries without gaps have whatever is
+/// not beyond their ends.
+pub(crate) const ENTRY_LAWS: [(&str, &str); 4] = [
+    ("entry_balances", ENTRY_BALANCES),
+    ("entry_balances", POSTINGS_OF_ENTRIES),
+    ("entries_chained", ENTRIES_CHAINED),
+    ("lots_moved", MOVES_OF_ENTRIES),
+];
 
 /// Every other law with its query.
-pub(crate) const LAWS: [(&str, &str); 16] = [
-    ("entry_balances", POSTINGS_OF_ENTRIES),
+pub(crate) const LAWS: [(&str, &str); 17] = [
+    ("entry_balances", POSTINGS_BEYOND),
     ("balances_equal_postings", BALANCES_EQUAL_POSTINGS),
     ("entries_chained", HEAD_IS_LAST),
     ("operations_once", OPERATIONS_ONCE),
@@ -18,6 +23,7 @@ pub(crate) const LAWS: [(&str, &str); 16] = [
     ("settlement_posted", SETTLEMENT_POSTED),
     ("treasury_equals_settled", TREASURY_EQUALS_SETTLED),
     ("lots_moved", LOTS_MOVED),
+    ("lots_moved", MOVES_BEYOND),
     ("lots_equal_balance", LOTS_EQUAL_BALANCE),
     ("holds_end_once", HOLDS_END_ONCE),
     ("usage_adds_up", USAGE_ADDS_UP),
@@ -38,6 +44,10 @@ const ENTRY_BALANCES: &str = "SELECT FORMAT('entry %s is off by %s %s', p.entry_
 /// No posting is without its entry.
 const POSTINGS_OF_ENTRIES: &str = "SELECT FORMAT('posting %s/%s has no entry', p.entry_seq, p.line) AS broken \
      FROM posting p WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq) LIMIT 100";
+
+/// As [`POSTINGS_OF_ENTRIES`], where entries are known to have no gaps.
+const POSTINGS_BEYOND: &str = "SELECT FORMAT('posting %s/%s has no entry', entry_seq, line) AS broken FROM posting \
+     WHERE entry_seq < 1 OR entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
 
 /// Balances equal the sum of postings, and every posting is on an account of the chart.
 const BALANCES_EQUAL_POSTINGS: &str = "SELECT FORMAT('account %s (%s in %s): balance %s/%s, postings %s/%s', \
@@ -135,9 +145,15 @@ const LOTS_MOVED: &str = "SELECT FORMAT('lot %s/%s: %s left, %s held, %s spent, 
      UNION ALL SELECT FORMAT('entry %s moves lot %s/%s, which is not there', \
          m.entry_seq, m.lot_entry_seq, m.lot_index) \
      FROM lot_move m WHERE NOT EXISTS (\
-         SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index) \
-     UNION ALL SELECT FORMAT('a lot is moved by entry %s, which is not there', m.entry_seq) \
+         SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index) LIMIT 100";
+
+/// An entry moved what was moved.
+const MOVES_OF_ENTRIES: &str = "SELECT FORMAT('a lot is moved by entry %s, which is not there', m.entry_seq) AS broken \
      FROM lot_move m WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = m.entry_seq) LIMIT 100";
+
+/// As [`MOVES_OF_ENTRIES`], where entries are known to have no gaps.
+const MOVES_BEYOND: &str = "SELECT FORMAT('a lot is moved by entry %s, which is not there', entry_seq) AS broken \
+     FROM lot_move WHERE entry_seq < 1 OR entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
 
 /// What an account's lots have left adds up to its credits, and what they have in holds to its held credits.
 const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \

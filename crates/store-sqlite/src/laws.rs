@@ -27,15 +27,20 @@ enum Check {
     Paid(&'static str),
 }
 
-/// What an entry and the one before it show: who reads every entry need not ask.
-const ENTRY_LAWS: [(&str, &[Check]); 2] = [
-    ("entry_balances", &[Check::Sums(ENTRY_SUMS), Check::Rows(ENTRIES_POSTED)]),
+/// What an entry and the one before it show: who reads every entry need not ask. Entries without gaps have whatever is
+/// not beyond their ends.
+const ENTRY_LAWS: [(&str, &[Check]); 3] = [
+    (
+        "entry_balances",
+        &[Check::Sums(ENTRY_SUMS), Check::Rows(ENTRIES_POSTED), Check::Rows(POSTINGS_OF_ENTRIES)],
+    ),
     ("entries_chained", &[Check::Rows(ENTRIES_CHAINED)]),
+    ("lots_moved", &[Check::Rows(MOVES_OF_ENTRIES)]),
 ];
 
 /// Every other law with how it is looked at.
 const LAWS: [(&str, &[Check]); 16] = [
-    ("entry_balances", &[Check::Rows(POSTINGS_OF_ENTRIES)]),
+    ("entry_balances", &[Check::Rows(POSTINGS_BEYOND)]),
     ("balances_equal_postings", &[Check::Sums(BALANCE_SUMS)]),
     ("entries_chained", &[Check::Rows(HEAD_IS_LAST)]),
     ("operations_once", &[Check::Rows(OPERATIONS_ONCE)]),
@@ -43,7 +48,7 @@ const LAWS: [(&str, &[Check]); 16] = [
     ("settled_flag", &[Check::Rows(SETTLED_FLAG)]),
     ("settlement_posted", &[Check::Rows(SETTLEMENT_POSTED)]),
     ("treasury_equals_settled", &[Check::Sums(TREASURY_SUMS)]),
-    ("lots_moved", &[Check::Rows(LOTS_MOVED)]),
+    ("lots_moved", &[Check::Rows(LOTS_MOVED), Check::Rows(MOVES_BEYOND)]),
     ("lots_equal_balance", &[Check::Sums(LOT_SUMS)]),
     ("holds_end_once", &[Check::Sums(HOLD_SUMS), Check::Rows(HOLDS_END_ONCE)]),
     ("usage_adds_up", &[Check::Rows(USAGE_MOVED)]),
@@ -68,6 +73,12 @@ const ENTRIES_POSTED: &str = "SELECT FORMAT('entry %s has no posting', e.seq) AS
 /// No posting is without its entry.
 const POSTINGS_OF_ENTRIES: &str = "SELECT FORMAT('posting %s/%s has no entry', p.entry_seq, p.line) AS broken \
      FROM posting p WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = p.entry_seq)";
+
+/// As [`POSTINGS_OF_ENTRIES`], where entries are known to have no gaps.
+const POSTINGS_BEYOND: &str = "SELECT FORMAT('posting %s/%s has no entry', entry_seq, line) AS broken FROM posting \
+     WHERE entry_seq < 1 \
+     UNION ALL SELECT FORMAT('posting %s/%s has no entry', entry_seq, line) FROM posting \
+     WHERE entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry)";
 
 /// Balances equal the sum of postings, and every posting is on an account of the chart. Quantities that 64 bits hold are
 /// added up in limbs of six digits, which no number of rows makes too large; the few others one by one.
@@ -178,9 +189,17 @@ const LOTS_MOVED: &str = "SELECT FORMAT('lot %s/%s: %s left, %s held, %s spent, 
          OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) \
      UNION ALL SELECT FORMAT('entry %s moves lot %s/%s, which is not there', m.entry_seq, m.lot_entry_seq, m.lot_index) \
      FROM lot_move m WHERE NOT EXISTS (\
-         SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index) \
-     UNION ALL SELECT FORMAT('a lot is moved by entry %s, which is not there', m.entry_seq) \
+         SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index)";
+
+/// An entry moved what was moved.
+const MOVES_OF_ENTRIES: &str = "SELECT FORMAT('a lot is moved by entry %s, which is not there', m.entry_seq) AS broken \
      FROM lot_move m NOT INDEXED WHERE NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = m.entry_seq)";
+
+/// As [`MOVES_OF_ENTRIES`], where entries are known to have no gaps.
+const MOVES_BEYOND: &str = "SELECT FORMAT('a lot is moved by entry %s, which is not there', entry_seq) AS broken \
+     FROM lot_move WHERE entry_seq < 1 \
+     UNION ALL SELECT FORMAT('a lot is moved by entry %s, which is not there', entry_seq) FROM lot_move \
+     WHERE entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry)";
 
 /// What an account's lots have left adds up to its credits, and what they have in holds to its held credits.
 const LOT_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plus, credits AS quantity, 0 AS excused \

@@ -25,6 +25,34 @@ macro_rules! other {
     };
 }
 
+/// Who reads every entry is told of the law without what an entry and the one before it show.
+async fn finds_beyond_entries(law: &'static str, ways: &[&str]) {
+    for way in ways {
+        let world = World::lived_in().await;
+        assert_eq!(world.store.laws_broken_beyond_entries().await.expect("checks"), []);
+        world.tamper(way).await;
+        let broken = world.store.laws_broken_beyond_entries().await.expect("checks");
+        assert!(broken.iter().any(|violation| violation.law == law), "{way}: found {broken:#?}");
+    }
+}
+
+#[tokio::test]
+async fn what_lies_beyond_the_ends_of_the_journal_is_found_without_reading_it() {
+    let ways = [
+        "UPDATE posting SET entry_seq = entry_seq + 100000 WHERE entry_seq = 2",
+        "UPDATE posting SET entry_seq = -entry_seq WHERE entry_seq = 2",
+        "UPDATE posting SET entry_seq = 0 WHERE entry_seq = 2",
+    ];
+    finds_beyond_entries("entry_balances", &ways).await;
+    let newest = "(SELECT MAX(entry_seq) FROM lot_move)";
+    let ways = ["+ 100000", "- 100000"].map(|by| {
+        format!("UPDATE lot_move SET entry_seq = entry_seq {by} WHERE entry_seq = {newest}")
+    });
+    finds_beyond_entries("lots_moved", &ways.each_ref().map(String::as_str)).await;
+    let ways = ["UPDATE ledger_head SET account_number = account_number + 1"];
+    finds_beyond_entries("entries_chained", &ways).await;
+}
+
 #[tokio::test]
 async fn an_entry_that_does_not_balance_is_found() {
     let ways = [
