@@ -7,9 +7,10 @@ use inspay_ports::{
     contract::{
         samples::block_time,
         teller::write,
-        till::{SpendingLife, spend_some},
+        till::{SpendingLife, prize, spend_some, spender},
     },
 };
+use inspay_primitives::Timestamp;
 use inspay_reports::verify_ledger;
 use inspay_store_sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{
@@ -67,8 +68,9 @@ struct Journal {
 }
 
 impl Journal {
-    /// A database in which credits were granted, held, spent, refunded and lapsed, with its triggers off.
-    async fn lived_in(path: &Path) -> Self {
+    /// A database in which credits were granted, held, spent, refunded and lapsed, and then so many times granted, with
+    /// its triggers off.
+    async fn lived_in(path: &Path, grants: u32) -> Self {
         let sqlite = SqliteStore::open(path, &SqliteOptions::default()).await.expect("opens");
         sqlite.migrate().await.expect("migrates");
         let store: Arc<dyn Store> = Arc::new(sqlite);
@@ -80,6 +82,9 @@ impl Journal {
             let written = write(&store, operations, life.now()).await;
             life.learn(&written.rows);
         }
+        let grants = (0..grants)
+            .map(|number| prize(&spender(1), &format!("more {number}"), 1, Timestamp::FAR).into());
+        write(&store, grants.collect(), life.now()).await;
         let settings = SqliteConnectOptions::new().filename(path).foreign_keys(false);
         let mut raw = SqliteConnection::connect_with(&settings).await.expect("connects");
         let triggers = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
@@ -214,7 +219,7 @@ async fn run(raw: &mut SqliteConnection, sql: &str) -> u64 {
 /// Tampers so many times, and sees each change named at the first entry that is wrong.
 async fn tampered(times: usize) {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut journal = Journal::lived_in(&folder.path().join("tamper.db")).await;
+    let mut journal = Journal::lived_in(&folder.path().join("tamper.db"), 0).await;
     assert_eq!(journal.named().await, None);
     let mut found: BTreeMap<&str, usize> = BTreeMap::new();
     while found.values().sum::<usize>() < times {
@@ -244,7 +249,7 @@ async fn contents(raw: &mut SqliteConnection, table: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_was_cut_off_or_put_on_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut journal = Journal::lived_in(&folder.path().join("tamper.db")).await;
+    let mut journal = Journal::lived_in(&folder.path().join("tamper.db"), 0).await;
     let newest = journal.entries;
     run(&mut journal.raw, &format!("DELETE FROM entry WHERE seq > {}", newest - 3)).await;
     assert_eq!(journal.named().await, Some(newest - 2));
@@ -260,6 +265,26 @@ async fn an_end_that_was_cut_off_or_put_on_is_named() {
         run(&mut journal.raw, "DELETE FROM ledger_head").await;
         run(&mut journal.raw, "INSERT INTO ledger_head SELECT * FROM kept_head").await;
         run(&mut journal.raw, "DROP TABLE kept_head").await;
+    }
+    assert_eq!(journal.named().await, None);
+}
+
+/// Where the pages are that are read ahead: whole ones and the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_long_journal_is_named_at_its_entry() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut journal = Journal::lived_in(&folder.path().join("tamper.db"), 6_500).await;
+    assert_eq!(journal.named().await, None);
+    for entry in [1, 1_999, 2_000, 2_001, 3_000, 4_001, 6_000, journal.entries] {
+        for (table, sql) in [
+            ("entry", format!("DELETE FROM entry WHERE seq = {entry}")),
+            ("entry", format!("UPDATE entry SET kind = 'no such kind' WHERE seq = {entry}")),
+            ("posting", format!("DELETE FROM posting WHERE entry_seq = {entry} AND line = 0")),
+        ] {
+            assert_eq!(run(&mut journal.raw, &sql).await, 1, "{sql}");
+            assert_eq!(journal.named().await, Some(entry), "{sql}");
+            journal.restore(table).await;
+        }
     }
     assert_eq!(journal.named().await, None);
 }
