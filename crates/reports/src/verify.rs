@@ -4,15 +4,12 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt as _, stream};
 use inspay_ledger::{Entry, GENESIS_HASH};
 use inspay_ports::{LawViolation, Store, StoreError, StoreErrorKind};
 use inspay_primitives::{B256, Timestamp};
 use serde::{Deserialize, Serialize};
 
 const PAGE_ENTRIES: u32 = 2_000;
-/// Pages that are read at once.
-const PAGES_AT_ONCE: usize = 2;
 
 /// The first entry that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,19 +176,6 @@ async fn walk(
         broken_laws: Vec::new(),
     };
     let mut walk = Walk { found, after: 0, booked_at: None, checkpoint };
-    // As long as pages are whole, the next is known before this one is seen.
-    let mut pages = stream::iter((0_i64..).map(|page| page.saturating_mul(PAGE_ENTRIES.into())))
-        .map(|after| store.entries(after, PAGE_ENTRIES))
-        .buffered(PAGES_AT_ONCE);
-    while let Some(Ok(page)) = pages.next().await
-        && u32::try_from(page.len()) == Ok(PAGE_ENTRIES)
-    {
-        if !walk.over(&page) {
-            return Ok(walk.found);
-        }
-        progress(walk.found.entries);
-    }
-    drop(pages);
     let mut page_entries = PAGE_ENTRIES;
     let mut end = None;
     loop {
