@@ -429,3 +429,25 @@ async fn each_cycle_of_a_subscription_is_granted_once() {
     assert_eq!(world.step().await.granted, 0);
     world.must_hold().await;
 }
+
+#[tokio::test]
+async fn two_workers_grant_a_cycle_once() {
+    let mut world = world();
+    let account = samples::ordered(&world.store, 1).await.account;
+    world.empty("a", 5..=6).await;
+    let other = world.neighbour();
+    let opened = subscription(&account, world.clock.now());
+    world.store.open_subscription(opened.clone()).await.expect("keeps");
+    for cycle in 0..5 {
+        // Each reads what is due before the other has noted anything.
+        let (one, two) = tokio::join!(world.step(), other.step());
+        assert_eq!((one.refused, two.refused), (0, 0), "cycle {cycle}");
+        let lots = world.store.lots(&account).await.expect("reads");
+        let [lot] = lots.as_slice() else { panic!("cycle {cycle}: {lots:?}") };
+        assert_eq!((lot.granted, lot.expires_at), (opened.credits, opened.begins(cycle + 1)));
+        let kept = world.store.subscription(opened.id).await.expect("reads").expect("is there");
+        assert_eq!(kept.next_cycle, cycle + 1);
+        world.clock.advance_seconds(30 * 86_400);
+    }
+    world.must_hold().await;
+}

@@ -82,8 +82,11 @@ pub(crate) fn world() -> World {
 }
 
 pub(crate) fn world_with(settings: WorkerSettings) -> World {
-    let store: Arc<dyn Store> = Arc::new(FakeStore::new());
     let clock = Arc::new(ManualClock::new(samples::block_time(10)));
+    world_over(Arc::new(FakeStore::new()), clock, settings)
+}
+
+fn world_over(store: Arc<dyn Store>, clock: Arc<ManualClock>, settings: WorkerSettings) -> World {
     let (writer, task) = LedgerWriter::new(
         Arc::clone(&store) as Arc<dyn BooksStore>,
         Arc::clone(&clock) as _,
@@ -128,6 +131,11 @@ pub(crate) fn payment(tx: u64, order: &OrderTerms, base_units: U256, block: Bloc
 }
 
 impl World {
+    /// Another process over the same store.
+    pub(crate) fn neighbour(&self) -> Self {
+        world_over(Arc::clone(&self.store), Arc::clone(&self.clock), WorkerSettings::default())
+    }
+
     pub(crate) async fn step(&self) -> StepReport {
         self.worker.step().await.expect("a step")
     }
