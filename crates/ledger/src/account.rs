@@ -227,3 +227,69 @@ impl Side {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ann() -> AccountId {
+        "ann".parse().expect("an account's name")
+    }
+
+    /// As stored in every database there is: a name that changes would split a balance in two.
+    #[test]
+    fn every_account_of_the_chart_is_stored_by_its_name() {
+        let label = |text: &str| text.parse().expect("a label");
+        let chart = [
+            (BookAccount::Treasury, "treasury"),
+            (BookAccount::Clearing, "clearing"),
+            (BookAccount::Suspense, "suspense"),
+            (BookAccount::Rounding, "rounding"),
+            (BookAccount::Discounts, "discounts"),
+            (BookAccount::Withdrawn, "withdrawn"),
+            (BookAccount::CreditsIssued(LotSource::Purchase), "credits_issued:purchase"),
+            (BookAccount::CreditsIssued(LotSource::Subscription), "credits_issued:subscription"),
+            (BookAccount::CreditsIssued(LotSource::FreePlan), "credits_issued:free_plan"),
+            (BookAccount::CreditsIssued(LotSource::Promotion), "credits_issued:promotion"),
+            (BookAccount::CreditsIssued(LotSource::Prize), "credits_issued:prize"),
+            (BookAccount::CampaignIssued(label("may")), "credits_issued:promotion:may"),
+            (BookAccount::CreditsSpent(label("video")), "credits_spent:video"),
+            (BookAccount::CreditsExpired, "credits_expired"),
+            (BookAccount::CreditsReversed, "credits_reversed"),
+            (BookAccount::Account(ann()), "account:ann"),
+            (BookAccount::Held(ann()), "held:ann"),
+            (BookAccount::Owed(ann()), "owed:ann"),
+        ];
+        for (account, name) in chart {
+            assert_eq!(account.to_string(), name);
+            assert_eq!(name.parse(), Ok(account.clone()));
+            let is_owned = name.ends_with(":ann");
+            assert_eq!(account.owner(), is_owned.then(ann).as_ref(), "{name}");
+        }
+        for unknown in [
+            "",
+            "treasury:ann",
+            "credits_issued",
+            "credits_issued:gift",
+            "credits_issued:prize:may",
+        ] {
+            assert!(unknown.parse::<BookAccount>().is_err(), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn sides_and_units_are_stored_by_their_names() {
+        for (side, name) in [(Side::Debit, "debit"), (Side::Credit, "credit")] {
+            assert_eq!((side.as_str(), Side::parse(name)), (name, Some(side)));
+            assert_ne!(side.opposite(), side);
+        }
+        assert_eq!(Side::parse("left"), None);
+        let token = "eip155:1/erc20:0x00000000000000000000000000000000000a0001";
+        for name in ["credits", token] {
+            let unit: Unit = name.parse().expect("a unit");
+            assert_eq!(unit.to_string().to_lowercase(), name);
+            assert_eq!(unit == Unit::Credits, name == "credits");
+        }
+        assert!("points".parse::<Unit>().is_err());
+    }
+}
