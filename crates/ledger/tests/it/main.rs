@@ -2,6 +2,7 @@
 
 mod books;
 mod lots;
+mod names;
 mod properties;
 mod rows;
 mod spending;
