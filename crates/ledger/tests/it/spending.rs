@@ -501,3 +501,70 @@ fn no_more_is_granted_at_once_than_can_be_held() {
     let all = Act::Spend { account: alice(), purpose: purpose("chat"), credits: beyond };
     assert_eq!(till.refused(all), Refusal::OutOfRange);
 }
+
+#[test]
+fn a_limit_counts_what_its_own_batch_did_before() {
+    let mut till = Till::new();
+    till.grant("100", 30);
+    let bob: AccountId = "bob".parse().expect("an account");
+    till.state.accounts.insert(bob.clone());
+    till.grant_as("100", 30, |terms| terms.account = bob.clone());
+    let others = Act::Hold {
+        hold: hold_id(3),
+        account: bob,
+        purpose: purpose("chat"),
+        credits: credits("7"),
+        valid_seconds: 900,
+    };
+    let scope = LimitScope::Feature(label("chat"));
+    let limit = till.limit(1, scope, LimitAction::Refuse, "9");
+    let acts = [
+        till.hold(1, "chat", "5"),
+        till.hold(2, "video", "3"),
+        others,
+        till.spend("chat", "2"),
+        till.set(limit.clone()),
+        // Seven of nine are used.
+        till.hold(4, "chat", "3"),
+        till.hold(5, "chat", "2"),
+        till.hold(6, "video", "3"),
+    ];
+    let operations: Vec<Operation> = (0..)
+        .zip(acts)
+        .map(|(number, act)| Operation::requested("app", &format!("together {number}"), act))
+        .collect();
+    till.now = till.now.plus_seconds(60);
+    // What a store adds up, before the batch did anything.
+    till.state.bases.insert(limit.id, (Credits::ZERO, Credits::ZERO));
+    let (outcomes, rows) =
+        apply(&mut till.state, &operations, &SettlementRules::default(), till.now);
+    let refused: Vec<bool> =
+        outcomes.iter().map(|outcome| matches!(outcome, Outcome::Refused(_))).collect();
+    assert_eq!(refused, [false, false, false, false, false, true, false, false], "{outcomes:?}");
+    assert_eq!(rows.limits, [Limit { set_at: till.now, ..limit }]);
+    let windows: Vec<_> = till.state.windows.values().map(|it| (it.held, it.spent)).collect();
+    assert_eq!(windows, [(credits("7"), credits("2"))]);
+}
+
+#[test]
+fn the_highest_cap_and_alert_are_taken_and_no_higher() {
+    let mut till = Till::new();
+    let above = Credits::from_micros(Credits::MAX.micros() + 1);
+    let whole = |till: &Till, cap| Limit {
+        cap,
+        ..till.limit(1, LimitScope::Account, LimitAction::Warn, "1")
+    };
+    let set = till.set(whole(&till, above));
+    assert_eq!(till.refused(set), Refusal::OutOfRange);
+    let set = till.set(whole(&till, Credits::MAX));
+    till.done(set);
+    let profile = |alerts: &[Credits]| Act::SetProfile {
+        account: alice(),
+        zone: Zone::default(),
+        balance_alerts: alerts.to_vec(),
+    };
+    for unsound in [&[above][..], &[Credits::ZERO], &[Credits::MAX, Credits::MAX]] {
+        assert_eq!(till.refused(profile(unsound)), Refusal::AlertsUnsound, "{unsound:?}");
+    }
+    till.done(profile(&[Credits::MAX]));
+}
