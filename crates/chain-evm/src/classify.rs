@@ -3,7 +3,7 @@
 //! Never takes a code alone for a rate limit: nodes use -32005 for too many requests and for too many
 //! results, and a range that is asked for again unchanged would be asked for for ever.
 
-use inspay_ports::ChainErrorKind;
+use inspay_ports::{ChainErrorKind, NamedLimits};
 
 use crate::wire::{clip, parse_quantity};
 
@@ -157,6 +157,15 @@ const BLOCKS_BEHIND: &[&str] = &[
     "blocks distance: ",
     "ranges over ",
     "exceeds server limit of ",
+    "range of ",
+];
+
+/// Numbers behind these words say how many logs an answer may have.
+const RESULTS_BEHIND: &[&str] = &[
+    "returned more than ",
+    "max results ",
+    "max logs per response is ",
+    "matched by query exceeds limit of ",
 ];
 
 /// "The method does not exist/is not available": a code with one meaning only.
@@ -173,7 +182,7 @@ pub(crate) fn classify(method: &str, code: i64, message: &str) -> ChainErrorKind
     let asks_logs = method == "eth_getLogs";
     let executes = matches!(method, "eth_call" | "eth_estimateGas");
     let too_large =
-        || ChainErrorKind::RangeTooLarge { message: shown.clone(), blocks_max: blocks_max(&text) };
+        || ChainErrorKind::RangeTooLarge { message: shown.clone(), named: named_limits(&text) };
     if code == METHOD_NOT_FOUND {
         return ChainErrorKind::Refused(shown);
     }
@@ -211,19 +220,21 @@ pub(crate) fn classify_status(method: &str, status: u16, body: &str) -> ChainErr
     match status {
         429 => ChainErrorKind::RateLimited(shown),
         413 if method == "eth_getLogs" => {
-            ChainErrorKind::RangeTooLarge { message: shown, blocks_max: None }
+            ChainErrorKind::RangeTooLarge { message: shown, named: NamedLimits::NONE }
         }
         408 | 425 | 500..=599 => ChainErrorKind::Unreachable(shown),
         _ => ChainErrorKind::Refused(shown),
     }
 }
 
-/// How many blocks the node would give, if its words name a number.
-fn blocks_max(text: &str) -> Option<u64> {
-    proposed_range(text)
-        .or_else(|| BLOCKS_BEHIND.iter().find_map(|words| number_behind(text, words)))
+/// How many blocks or logs the node would give, if its words name a number.
+fn named_limits(text: &str) -> NamedLimits {
+    let behind = |words: &[&str]| words.iter().find_map(|words| number_behind(text, words));
+    let blocks_max = proposed_range(text)
+        .or_else(|| behind(BLOCKS_BEHIND))
         .or_else(|| number_behind(text.split_once("for your plan (")?.1, "> "))
-        .filter(|blocks| *blocks > 0)
+        .filter(|blocks| *blocks > 0);
+    NamedLimits { blocks_max, results_max: behind(RESULTS_BEHIND).filter(|results| *results > 0) }
 }
 
 /// Reads `[0x10, 0x1f]` or `range 16-31` as the length of that range.
@@ -261,9 +272,10 @@ mod tests {
         match kind {
             ChainErrorKind::Unreachable(_) => "unreachable".to_owned(),
             ChainErrorKind::RateLimited(_) => "rate".to_owned(),
-            ChainErrorKind::RangeTooLarge { blocks_max: None, .. } => "range".to_owned(),
-            ChainErrorKind::RangeTooLarge { blocks_max: Some(blocks), .. } => {
-                format!("range {blocks}")
+            ChainErrorKind::RangeTooLarge { named, .. } => {
+                let blocks = named.blocks_max.map(|blocks| format!(" {blocks}"));
+                let results = named.results_max.map(|results| format!(" of {results}"));
+                format!("range{}{}", blocks.unwrap_or_default(), results.unwrap_or_default())
             }
             ChainErrorKind::NotYet(_) => "not yet".to_owned(),
             ChainErrorKind::Contradiction(_) => "contradiction".to_owned(),
@@ -284,9 +296,9 @@ mod tests {
             (
                 -32005,
                 "query returned more than 10000 results. Try with this block range [0x1000, 0x10ff].",
-                "range 256",
+                "range 256 of 10000",
             ),
-            (-32005, "query returned more than 10000 results", "range"),
+            (-32005, "query returned more than 10000 results", "range of 10000"),
             // Alchemy, paid and free.
             (
                 -32602,
@@ -327,13 +339,17 @@ mod tests {
             (-32002, "request timed out", "range"),
             (-32602, "block range too large", "range"),
             (-32602, "query exceeds max block range 100000", "range 100000"),
-            (-32602, "query exceeds max results 20000, retry with the range 100-199", "range 100"),
+            (
+                -32602,
+                "query exceeds max results 20000, retry with the range 100-199",
+                "range 100 of 20000",
+            ),
             (
                 -32000,
                 "requested too many blocks from 1 to 5000, maximum is set to 2048",
                 "range 2048",
             ),
-            (-32000, "logs matched by query exceeds limit of 10000", "range"),
+            (-32000, "logs matched by query exceeds limit of 10000", "range of 10000"),
             (-32020, "backend response too large", "range"),
             (-32603, "block range is too wide (maximum 1024)", "range 1024"),
             (-32000, "block range greater than 20000 max", "range 20000"),
@@ -359,16 +375,17 @@ mod tests {
             ),
             (-32000, "log filter block range too wide", "range"),
             // Nethermind, Besu, erigon, geth, reth, in other words.
-            (-32005, "Too many logs requested. Max logs per response is 20000.", "range"),
+            (-32005, "Too many logs requested. Max logs per response is 20000.", "range of 20000"),
             (-32005, "Requested range exceeds maximum RPC range limit", "range"),
             (-32000, "query block range exceeds server limit, narrow your filter", "range"),
             (-32016, "eth_getLogs request was canceled due to enabled timeout.", "range"),
             (-32602, "block range exceeds 10000", "range 10000"),
             (-32602, "query exceeds max block range 100000", "range 100000"),
             // The same words whatever the code.
-            (-32000, "query returned more than 10000 results", "range"),
-            (-32602, "query returned more than 10000 results", "range"),
-            (429, "query returned more than 10000 results", "range"),
+            (-32000, "query returned more than 10000 results", "range of 10000"),
+            (-32602, "query returned more than 10000 results", "range of 10000"),
+            (429, "query returned more than 10000 results", "range of 10000"),
+            (-32000, "eth_getLogs is limited to a range of 2,000 blocks", "range 2000"),
             // Known by its code alone.
             (-32005, "sorry", "range"),
         ];

@@ -239,7 +239,7 @@ mod tests {
         let expected = Some(500);
         assert!(matches!(
             read_single::<u64>("eth_getLogs", body),
-            Err(ChainErrorKind::RangeTooLarge { blocks_max, .. }) if blocks_max == expected
+            Err(ChainErrorKind::RangeTooLarge { named, .. }) if named.blocks_max == expected
         ));
     }
 }

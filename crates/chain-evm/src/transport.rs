@@ -5,7 +5,7 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use inspay_ports::ChainErrorKind;
+use inspay_ports::{ChainErrorKind, NamedLimits};
 use reqwest::{Client, Response, header};
 use tokio::time::{Instant, timeout_at};
 
@@ -87,7 +87,7 @@ impl HttpTransport {
         let too_long = || {
             let message = format!("{method}: the answer is longer than {bytes_max} bytes");
             if method == "eth_getLogs" {
-                ChainErrorKind::RangeTooLarge { message, blocks_max: None }
+                ChainErrorKind::RangeTooLarge { message, named: NamedLimits::NONE }
             } else {
                 ChainErrorKind::Refused(message)
             }
@@ -130,7 +130,7 @@ impl Transport for HttpTransport {
         let give_up = limits.deadline.checked_sub(HEAD_START).unwrap_or(limits.deadline);
         let body = timeout_at(give_up, read).await.unwrap_or_else(|_| {
             let message = format!("{}: the answer did not end in time", self.host());
-            Err(ChainErrorKind::RangeTooLarge { message, blocks_max: None })
+            Err(ChainErrorKind::RangeTooLarge { message, named: NamedLimits::NONE })
         })?;
         Ok(Reply { status, rest, body })
     }

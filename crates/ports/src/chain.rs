@@ -268,6 +268,20 @@ pub struct ChainError {
     pub kind: ChainErrorKind,
 }
 
+/// The limits that a node named when it refused a range.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamedLimits {
+    /// Blocks of one range. Beside a named number of results it is a proposal for that range, not a rule.
+    pub blocks_max: Option<u64>,
+    /// Logs of one answer.
+    pub results_max: Option<u64>,
+}
+
+impl NamedLimits {
+    /// No limit was named.
+    pub const NONE: Self = Self { blocks_max: None, results_max: None };
+}
+
 /// Kinds of chain failures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainErrorKind {
@@ -282,8 +296,8 @@ pub enum ChainErrorKind {
     RangeTooLarge {
         /// The node's words.
         message: String,
-        /// A range length that the node named.
-        blocks_max: Option<u64>,
+        /// What the node named with them.
+        named: NamedLimits,
     },
     /// The node does not have that block yet, or no longer.
     #[error("the node does not have that block: {0}")]

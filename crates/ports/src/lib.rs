@@ -24,8 +24,8 @@ pub mod fake;
 
 pub use cases::{CaseFilter, CaseRecord, CaseStore};
 pub use chain::{
-    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, NamedLimits, Proof,
+    ProvenBlock, RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 pub use credits::{CreditStore, CreditsDue, LotChange, UsageFilter};
 pub use halts::{AssetHalt, HaltStore, HaltsCommit};

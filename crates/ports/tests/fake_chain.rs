@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use inspay_ports::{
-    Agreement, Chain, ChainErrorKind, Proof, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainErrorKind, NamedLimits, Proof, TransferProbe, WatchFilter,
     fake::{ChainLog, ChainTx, FakeChain, MineError},
 };
 use inspay_primitives::{Address, AssetId, ChainId, Direction, Reference, U256};
@@ -177,13 +177,16 @@ async fn the_node_trails_refuses_and_forgets_as_told() {
     let refusal = async |from, to| chain.range(from, to, &filter()).await.unwrap_err();
     let error = refusal(1, 51).await;
     assert!(
-        matches!(error.kind, ChainErrorKind::RangeTooLarge { blocks_max: Some(50), .. }),
+        matches!(
+            error.kind,
+            ChainErrorKind::RangeTooLarge { named: NamedLimits { blocks_max: Some(50), .. }, .. }
+        ),
         "{error:?}"
     );
     assert!(!error.is_transient());
     let error = refusal(100, 100).await;
     assert!(
-        matches!(error.kind, ChainErrorKind::RangeTooLarge { blocks_max: None, .. }),
+        matches!(error.kind, ChainErrorKind::RangeTooLarge { named: NamedLimits::NONE, .. }),
         "{error:?}"
     );
     assert!(matches!(refusal(5, 4).await.kind, ChainErrorKind::Refused(_)));

@@ -134,7 +134,7 @@ impl RangeReader {
                 self.by_receipts.push(request.from);
                 Err(error)
             }
-            ChainErrorKind::RangeTooLarge { message, blocks_max } => {
+            ChainErrorKind::RangeTooLarge { message, named } => {
                 tracing::debug!(
                     chain.id = self.chain.chain_id().0,
                     range.from = request.from,
@@ -142,7 +142,7 @@ impl RangeReader {
                     message,
                     "the range is split"
                 );
-                match self.planner.refused(request, *blocks_max) {
+                match self.planner.refused(request, *named) {
                     Refused::Split => {}
                     Refused::ByReceipts(number) => self.by_receipts.push(number),
                 }

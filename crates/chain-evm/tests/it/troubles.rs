@@ -10,7 +10,7 @@ use std::{
 };
 
 use inspay_chain_evm::EvmChain;
-use inspay_ports::{Chain, ChainErrorKind};
+use inspay_ports::{Chain, ChainErrorKind, NamedLimits};
 use inspay_primitives::B256;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ async fn a_range_that_is_too_large_is_said_once_and_not_asked_again() {
         kind(reader.range(0, scene.block.number, &filter(scene.chain.deployment())).await);
     let expected = ChainErrorKind::RangeTooLarge {
         message: format!("{message} (-32005)"),
-        blocks_max: Some(10),
+        named: NamedLimits { blocks_max: Some(10), results_max: Some(10_000) },
     };
     assert_eq!(refused, expected);
     // In and out, in one batch.

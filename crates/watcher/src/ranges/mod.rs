@@ -1,12 +1,14 @@
 //! Planning ranges: how long each request is, what is asked again in parts, and in which order. Pure.
 //!
-//! Lengths follow how dense the answers are. Limits are learned: a length that the node names, a length
-//! it refuses, a number of results it refuses. A refused range is never asked for again unchanged.
+//! Lengths follow how dense the answers are. Limits are learned: a length or a number of results that the
+//! node names, and those that it refuses without a word. A refused range is never asked for again unchanged.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+
+use inspay_ports::NamedLimits;
 
 use crate::settings::RangeSettings;
 
@@ -118,6 +120,8 @@ pub struct RangePlanner {
     refused_unknown: Option<u64>,
     accepted_transfers_max: u64,
     refused_transfers_min: Option<u64>,
+    /// The limit of results that the node named.
+    named_results: Option<u64>,
     aim_percent: u64,
     answers_in_row: u32,
 }
@@ -156,6 +160,7 @@ impl RangePlanner {
             refused_unknown: None,
             accepted_transfers_max: 0,
             refused_transfers_min: None,
+            named_results: None,
             aim_percent: 92,
             answers_in_row: 0,
         }
@@ -189,7 +194,7 @@ impl RangePlanner {
             return None;
         }
         // More results than were ever given: one such question at a time, since it may be refused.
-        let given = self.accepted_transfers_max;
+        let given = self.accepted_transfers_max.max(self.named_results.unwrap_or(0));
         if !is_first && expected > given.saturating_add(given / 16) {
             return None;
         }
@@ -242,22 +247,23 @@ impl RangePlanner {
         self.waiting_transfers = self.waiting_transfers.saturating_sub(transfers);
     }
 
-    /// A request was refused as too large; `blocks_max` is the length that the node named, if it did.
-    pub fn refused(&mut self, request: RangeRequest, blocks_max: Option<u64>) -> Refused {
+    /// A request was refused as too large, by a node that named these limits.
+    pub fn refused(&mut self, request: RangeRequest, named: NamedLimits) -> Refused {
         let blocks = request.blocks();
         self.answers_in_row = 0;
         if blocks <= 1 {
             return Refused::ByReceipts(request.from);
         }
         self.in_flight.remove(&request.from);
-        let named = blocks_max.filter(|named| (1..blocks).contains(named));
-        let piece_max = match named {
-            Some(named) => {
+        let blocks_max = named.blocks_max.filter(|named| (1..blocks).contains(named));
+        let piece_max = match (named.results_max, blocks_max) {
+            (Some(results), proposed) => self.learn_named_results(blocks, results, proposed),
+            (None, Some(named)) => {
                 let cap = LengthCap::lowered(self.length_cap, blocks, named, Some(named));
                 self.length_cap = Some(cap);
                 named
             }
-            None => self.learn_refused(blocks),
+            (None, None) => self.learn_refused(blocks),
         };
         let nothing_beyond = request.to.saturating_add(1) == self.next;
         if nothing_beyond && self.next_blocks_max == u64::MAX {
@@ -285,6 +291,9 @@ impl RangePlanner {
     /// Transfers that the next answer should hold.
     fn aim(&self) -> u64 {
         let wanted = self.settings.answer_transfers;
+        if let Some(named) = self.named_results {
+            return (named.saturating_mul(self.aim_percent) / 100).min(wanted).max(1);
+        }
         let Some(refused) = self.refused_transfers_min else { return wanted.max(1) };
         let accepted = self.accepted_transfers_max;
         let is_known = accepted.saturating_mul(10) >= refused.saturating_mul(9);
@@ -339,6 +348,21 @@ impl RangePlanner {
         } else {
             self.aim_percent = self.aim_percent.saturating_sub(10).max(*AIM_PERCENT.start());
         }
+        half
+    }
+
+    /// Takes the node's word for how many results it gives, and tells what the parts may not pass: what it
+    /// proposed; else the length that is now aimed at where the refusal was to be expected, half where not.
+    fn learn_named_results(&mut self, blocks: u64, results: u64, proposed: Option<u64>) -> u64 {
+        self.named_results = Some(results);
+        let half = blocks.div_ceil(2);
+        if let Some(proposed) = proposed {
+            return proposed;
+        }
+        if self.density.is_some() && self.expected(blocks) > results {
+            return self.length().0.min(blocks - 1).max(1);
+        }
+        self.aim_percent = self.aim_percent.saturating_sub(4).max(*AIM_PERCENT.start());
         half
     }
 

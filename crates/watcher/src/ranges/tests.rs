@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use inspay_ports::NamedLimits;
 use proptest::prelude::*;
 
 use super::{RangePlanner, RangeRequest, Refused};
@@ -13,6 +14,7 @@ struct Endpoint {
     blocks_max: Option<u64>,
     results_max: Option<u64>,
     names_blocks: bool,
+    names_results: bool,
 }
 
 /// What a whole span took.
@@ -31,13 +33,19 @@ impl Endpoint {
         &self,
         request: RangeRequest,
         density: &dyn Fn(u64) -> u64,
-    ) -> Result<u64, Option<u64>> {
+    ) -> Result<u64, NamedLimits> {
         if let Some(most) = self.blocks_max.filter(|most| request.blocks() > *most) {
-            return Err(self.names_blocks.then_some(most));
+            return Err(NamedLimits {
+                blocks_max: self.names_blocks.then_some(most),
+                ..NamedLimits::NONE
+            });
         }
         let transfers = (request.from..=request.to).map(density).sum();
         match self.results_max {
-            Some(most) if transfers > most => Err(None),
+            Some(most) if transfers > most => Err(NamedLimits {
+                results_max: self.names_results.then_some(most),
+                ..NamedLimits::NONE
+            }),
             Some(_) | None => Ok(transfers),
         }
     }
@@ -169,11 +177,44 @@ fn a_limit_of_blocks_that_nobody_names_is_found() {
 #[test]
 fn a_provider_with_both_limits_costs_little_more_than_the_fewest_calls() {
     // Like a hosted node: 2,000 blocks, 1,000 results, over 20,000 blocks with 35,000 transfers.
-    let endpoint =
-        Endpoint { blocks_max: Some(2_000), results_max: Some(1_000), names_blocks: true };
+    let endpoint = Endpoint {
+        blocks_max: Some(2_000),
+        results_max: Some(1_000),
+        names_blocks: true,
+        names_results: false,
+    };
     let taken = endpoint.read(0, 20_002, settings(), &bursts);
     let fewest = taken.transfers.div_ceil(1_000);
     assert!(taken.calls <= 70, "fewest {fewest}, {taken:?}");
+    let naming = Endpoint { names_results: true, ..endpoint };
+    let told = naming.read(0, 20_002, settings(), &bursts);
+    assert!(told.calls <= taken.calls && told.refusals < taken.refusals, "{told:?} {taken:?}");
+}
+
+#[test]
+fn a_named_limit_of_results_is_learned_at_once() {
+    let endpoint =
+        Endpoint { results_max: Some(1_000), names_results: true, ..Endpoint::default() };
+    let taken = endpoint.read(0, 39_999, settings(), &|_| 2);
+    let fewest = 80;
+    assert_eq!(taken.refusals, 1, "{taken:?}");
+    assert!(taken.calls * 10 <= fewest * 12, "{taken:?}");
+    assert_eq!(taken.at_once_max, 4, "{taken:?}");
+}
+
+#[test]
+fn a_range_that_the_node_proposes_is_no_rule_where_its_results_are_the_limit() {
+    let mut planner = RangePlanner::new(0, 9_999, settings());
+    let first = planner.next_request().expect("asks");
+    planner.answered(first, 64);
+    let second = planner.next_request().expect("asks");
+    let named = NamedLimits { blocks_max: Some(100), results_max: Some(400) };
+    assert_eq!(planner.refused(second, named), Refused::Split);
+    let proposed = planner.next_request().expect("asks");
+    assert_eq!(proposed, RangeRequest { from: 64, to: 163 });
+    // Beyond what was proposed, as many as the limit of results allows.
+    let next = planner.next_request().expect("asks at once");
+    assert_eq!(next, RangeRequest { from: 164, to: 164 + 368 - 1 });
 }
 
 #[test]
@@ -228,10 +269,11 @@ proptest! {
         blocks_max in prop::option::of(1u64..5_000),
         results_max in prop::option::of(1u64..3_000),
         names_blocks: bool,
+        names_results: bool,
         concurrency in 1usize..8,
         seed in 0u64..u64::MAX,
     ) {
-        let endpoint = Endpoint { blocks_max, results_max, names_blocks };
+        let endpoint = Endpoint { blocks_max, results_max, names_blocks, names_results };
         let density = move |number: u64| {
             let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
             if mixed.is_multiple_of(97) { mixed % 400 } else { mixed % 3 }

@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use super::{FakeChain, Inner, NodeCalls, block::Block};
 use crate::{
-    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, Proof, ProvenBlock,
-    RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
+    Agreement, Chain, ChainError, ChainErrorKind, FeeHistory, Header, NamedLimits, Proof,
+    ProvenBlock, RangeAnswer, TaggedBlocks, TokenFacts, TransferProbe, WatchFilter,
 };
 
 impl FakeChain {
@@ -88,7 +88,7 @@ impl Inner {
         if let Some(most) = self.faults.range_blocks_max.filter(|most| length > *most) {
             return Err(ChainErrorKind::RangeTooLarge {
                 message: format!("block range {length} is above the limit of {most}"),
-                blocks_max: Some(most),
+                named: NamedLimits { blocks_max: Some(most), results_max: None },
             });
         }
         let mut transfers = Vec::new();
@@ -99,7 +99,7 @@ impl Inner {
         if let Some(most) = self.faults.range_results_max.filter(|most| transfers.len() > *most) {
             return Err(ChainErrorKind::RangeTooLarge {
                 message: format!("query returned more than {most} results"),
-                blocks_max: None,
+                named: NamedLimits::NONE,
             });
         }
         Ok(RangeAnswer { from, to, transfers, told_by: Some(told_by) })
