@@ -2,7 +2,11 @@
 //!
 //! Never starts on a chain that is not ours: a state file without our contracts is refused.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use alloy::{
     network::Ethereum,
@@ -107,7 +111,7 @@ pub struct Devchain {
     provider: DynProvider,
     deployment: Deployment,
     // Last, so that the provider is gone before the node is.
-    _process: AnvilProcess,
+    process: AnvilProcess,
 }
 
 impl Devchain {
@@ -135,7 +139,7 @@ impl Devchain {
         } else if provider.get_code_at(deployment.fake_usdt).await?.is_empty() {
             return Err(DevchainError::ForeignState { path: options.state.unwrap_or_default() });
         }
-        let chain = Self { provider, deployment, _process: process };
+        let chain = Self { provider, deployment, process };
         chain.set_mining(options.mining).await?;
         tracing::info!(url = %chain.deployment.http_url, "the local chain is up");
         Ok(chain)
@@ -162,7 +166,13 @@ impl Devchain {
     /// The port that Anvil listens on.
     #[must_use]
     pub const fn port(&self) -> u16 {
-        self._process.port()
+        self.process.port()
+    }
+
+    /// Where Anvil keeps the states of former blocks while it runs; gone when it has ended.
+    #[must_use]
+    pub fn states_path(&self) -> &Path {
+        self.process.states()
     }
 }
 

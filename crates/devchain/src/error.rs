@@ -35,6 +35,9 @@ pub enum DevchainError {
         /// The system's reason.
         source: io::Error,
     },
+    /// No directory could be made for what Anvil keeps on disk.
+    #[error("a directory for Anvil's states could not be made")]
+    States(#[source] io::Error),
     /// Anvil ended, or stayed silent, before it listened.
     #[error("Anvil did not come up; its last words: {output}")]
     NotListening {

@@ -5,13 +5,14 @@
 //!       closes           kills
 //! ```
 //! A pipe closes on every way out, SIGKILL too, which no exit handler can promise. Never leaves
-//! Anvil running, and never leaves the watchdog running after Anvil.
+//! Anvil running, never leaves the watchdog running after Anvil, and never leaves behind the states of
+//! former blocks that Anvil puts on disk: gigabytes for a chain of 20,000 blocks.
 
 use std::{
     collections::VecDeque,
     ffi::OsString,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     thread,
     time::Duration,
@@ -21,10 +22,10 @@ use tokio::sync::oneshot;
 
 use crate::DevchainError;
 
-/// `$1` is the signal that ends Anvil, the rest its command line. TERM lets it write its state
+/// `$1` is the signal that ends Anvil, `$2` the directory that goes with it, the rest its command line. TERM lets it write its state
 /// first; if it does not end by itself within five seconds it is killed.
 const WATCHDOG: &str = r#"
-signal=$1; shift
+signal=$1; states=$2; shift 2
 exec 3<&0
 "$@" </dev/null 3<&- 2>&1 &
 anvil=$!
@@ -39,6 +40,7 @@ guard=$!
 wait "$anvil"
 code=$?
 kill -s KILL "$guard" 2>/dev/null
+rm -rf "$states"
 exit "$code"
 "#;
 
@@ -59,6 +61,7 @@ pub(crate) enum Ending {
 pub(crate) struct AnvilProcess {
     watchdog: Child,
     port: u16,
+    states: PathBuf,
 }
 
 impl AnvilProcess {
@@ -72,8 +75,13 @@ impl AnvilProcess {
             Ending::Kill => "KILL",
             Ending::SaveState => "TERM",
         };
+        let states = tempfile::Builder::new()
+            .prefix("inspay-anvil-")
+            .tempdir()
+            .map_err(DevchainError::States)?;
         let mut command = Command::new("sh");
-        command.args(["-c", WATCHDOG, "inspay-devchain", signal]).arg(binary).args(arguments);
+        command.args(["-c", WATCHDOG, "inspay-devchain", signal]).arg(states.path());
+        command.arg(binary).args(arguments).arg("--cache-path").arg(states.path());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // Ctrl-C in a terminal reaches the whole group: the gateway must get to stop first.
         #[cfg(unix)]
@@ -81,9 +89,11 @@ impl AnvilProcess {
         let spawned = command.spawn();
         let mut watchdog = spawned
             .map_err(|source| DevchainError::Spawn { program: binary.to_owned(), source })?;
+        // The watchdog's from here on: it is there after a death of ours too.
+        let states = states.keep();
         let stdout = watchdog.stdout.take();
         // From here on the value's Drop cleans up, whatever happens below.
-        let mut process = Self { watchdog, port: 0 };
+        let mut process = Self { watchdog, port: 0, states };
         let Some(stdout) = stdout else {
             return Err(DevchainError::NotListening { output: "no output".to_owned() });
         };
@@ -101,6 +111,10 @@ impl AnvilProcess {
 
     pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    pub(crate) fn states(&self) -> &Path {
+        &self.states
     }
 }
 

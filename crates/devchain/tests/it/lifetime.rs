@@ -4,8 +4,10 @@ use std::{
     env,
     io::{BufRead, BufReader, ErrorKind, Read, Write, stdout},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Command, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use inspay_devchain::{AnvilOptions, Devchain, DevchainError};
@@ -34,10 +36,12 @@ fn has_ended(mut connection: TcpStream) -> bool {
 #[tokio::test]
 async fn dropping_the_chain_ends_anvil_and_frees_the_port() {
     let chain = started().await;
-    let port = chain.port();
+    let (port, states) = (chain.port(), chain.states_path().to_owned());
     let connection = connected(port);
+    assert!(states.is_dir());
     drop(chain);
     assert!(has_ended(connection));
+    assert!(!states.exists(), "{}", states.display());
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
 }
 
@@ -70,15 +74,24 @@ fn a_killed_process_takes_anvil_along() {
         .spawn()
         .unwrap();
     let output = BufReader::new(helper.stdout.take().unwrap());
-    let port = output
+    let (port, states) = output
         .lines()
         .map_while(Result::ok)
-        .find_map(|line| line.rsplit_once(PORT).and_then(|(_, port)| port.parse().ok()))
+        .find_map(|line| {
+            let (port, states) = line.rsplit_once(PORT)?.1.split_once(' ')?;
+            Some((port.parse().ok()?, PathBuf::from(states)))
+        })
         .expect("the helper names its port");
     let connection = connected(port);
+    assert!(states.is_dir());
     helper.kill().unwrap();
     helper.wait().unwrap();
     assert!(has_ended(connection));
+    let ended = Instant::now();
+    while states.exists() {
+        assert!(ended.elapsed() < DEADLINE, "{} is left behind", states.display());
+        thread::yield_now();
+    }
 }
 
 #[test]
@@ -86,7 +99,7 @@ fn a_killed_process_takes_anvil_along() {
 fn helper_that_waits_to_be_killed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let chain = runtime.block_on(started());
-    println!("{PORT}{}", chain.port());
+    println!("{PORT}{} {}", chain.port(), chain.states_path().display());
     stdout().flush().unwrap();
     // Ends with the parent at the latest, so that a failed test leaves nothing behind.
     let _ = std::io::stdin().read(&mut [0]);
