@@ -10,6 +10,10 @@ use tokio::time::Instant;
 use crate::pace::Pace;
 
 const REST_FIRST: Duration = Duration::from_millis(250);
+/// After the first refusal of too many requests: from then on the learned pace keeps within a limit that slides.
+const LIMITED_FIRST: Duration = Duration::from_millis(100);
+/// After the second one: a limit that begins anew each second has begun anew by then.
+const LIMITED_AGAIN: Duration = Duration::from_millis(1_000);
 /// Near the head a longer rest would cost more than a refused call.
 const REST_MAX: Duration = Duration::from_secs(3);
 /// One that hangs costs the whole timeout, so it is asked last for a while.
@@ -135,7 +139,10 @@ impl Health {
             // Several requests of one burst were refused: one refusal, not a row of them.
             return;
         }
-        let length = asked_for.unwrap_or_else(|| doubled(REST_FIRST, self.in_a_row, REST_MAX));
+        let length = asked_for.unwrap_or_else(|| match self.in_a_row.checked_sub(1) {
+            None => LIMITED_FIRST,
+            Some(before) => doubled(LIMITED_AGAIN, before, REST_MAX),
+        });
         self.in_a_row = self.in_a_row.saturating_add(1);
         let until = now + length.min(ASKED_MAX);
         // Of several rests that it asked for the longest counts.
@@ -285,10 +292,10 @@ mod tests {
             rests.push((until - now).as_millis());
             now = until;
         }
-        assert_eq!(rests, [250, 500, 1_000, 2_000, 3_000, 3_000]);
+        assert_eq!(rests, [100, 1_000, 2_000, 3_000, 3_000, 3_000]);
         health.answered(now, 1);
         health.limited(now, None);
-        assert_eq!(health.standing(now), Standing::RestsUntil(now + REST_FIRST));
+        assert_eq!(health.standing(now), Standing::RestsUntil(now + LIMITED_FIRST));
     }
 
     #[test]

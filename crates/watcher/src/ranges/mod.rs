@@ -14,10 +14,15 @@ use crate::settings::RangeSettings;
 
 /// A growing length is at most this many times the longest that was answered.
 const GROWTH_MAX: u64 = 8;
+/// Answers, for each request that may be under way, that wait for one before them: small ones, since the transfers
+/// that they may hold together are limited by themselves.
+const WAITING_MAX: usize = 4;
 /// Answers at a learned length before a longer one is tried; doubled each time that fails.
 const GROW_AFTER_MIN: u32 = 8;
 /// Bounds of how much of a learned result limit is aimed at, in percent.
 const AIM_PERCENT: std::ops::RangeInclusive<u64> = 50..=98;
+/// What is aimed at of a limit that the node named: a refusal costs two requests, a seventh of each answer less.
+const AIM_NAMED_PERCENT: u64 = 86;
 
 /// A span of blocks to ask for, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,8 +175,9 @@ impl RangePlanner {
     /// when everything was asked for.
     pub fn next_request(&mut self) -> Option<RangeRequest> {
         let is_first = self.in_flight.is_empty();
-        let under_way = self.in_flight.len().saturating_add(self.waiting_answers);
-        if !is_first && (under_way >= self.settings.concurrency || self.density.is_none()) {
+        let is_busy = self.in_flight.len() >= self.settings.concurrency
+            || self.waiting_answers >= self.settings.concurrency.saturating_mul(WAITING_MAX);
+        if !is_first && (is_busy || self.density.is_none()) {
             return None;
         }
         let (from, to, blocks_max) = match self.again.first_key_value() {
@@ -225,14 +231,15 @@ impl RangePlanner {
         }
         self.density = Some(match self.density {
             Some(before) => Density {
-                blocks: (before.blocks / 2).saturating_add(blocks),
-                transfers: (before.transfers / 2).saturating_add(transfers),
+                blocks: (before.blocks - before.blocks / 4).saturating_add(blocks),
+                transfers: (before.transfers - before.transfers / 4).saturating_add(transfers),
             },
             None => Density { blocks, transfers },
         });
         self.judge_first_refusal();
         self.answers_in_row = self.answers_in_row.saturating_add(1);
-        if self.answers_in_row.is_multiple_of(4) {
+        let raise_after = if self.named_results.is_some() { 16 } else { 4 };
+        if self.answers_in_row.is_multiple_of(raise_after) {
             self.aim_percent = self.aim_percent.saturating_add(2).min(*AIM_PERCENT.end());
         }
         if let Some(cap) = &mut self.length_cap {
@@ -354,7 +361,10 @@ impl RangePlanner {
     /// Takes the node's word for how many results it gives, and tells what the parts may not pass: what it
     /// proposed; else the length that is now aimed at where the refusal was to be expected, half where not.
     fn learn_named_results(&mut self, blocks: u64, results: u64, proposed: Option<u64>) -> u64 {
-        self.named_results = Some(results);
+        if self.named_results != Some(results) {
+            self.named_results = Some(results);
+            self.aim_percent = AIM_NAMED_PERCENT;
+        }
         let half = blocks.div_ceil(2);
         if let Some(proposed) = proposed {
             return proposed;
@@ -362,7 +372,7 @@ impl RangePlanner {
         if self.density.is_some() && self.expected(blocks) > results {
             return self.length().0.min(blocks - 1).max(1);
         }
-        self.aim_percent = self.aim_percent.saturating_sub(4).max(*AIM_PERCENT.start());
+        self.aim_percent = self.aim_percent.saturating_sub(8).max(*AIM_PERCENT.start());
         half
     }
 

@@ -214,7 +214,7 @@ fn a_range_that_the_node_proposes_is_no_rule_where_its_results_are_the_limit() {
     assert_eq!(proposed, RangeRequest { from: 64, to: 163 });
     // Beyond what was proposed, as many as the limit of results allows.
     let next = planner.next_request().expect("asks at once");
-    assert_eq!(next, RangeRequest { from: 164, to: 164 + 368 - 1 });
+    assert_eq!(next, RangeRequest { from: 164, to: 164 + 344 - 1 });
 }
 
 #[test]
