@@ -39,7 +39,7 @@ pub use records::{
 };
 pub use store::{BooksStore, Decide, FollowStore, ReadStore, SaleStore, Store};
 pub use store_error::{StoreError, StoreErrorKind};
-pub use subscriptions::SubscriptionStore;
+pub use subscriptions::{DuePlace, SubscriptionStore};
 pub use wallets::{
     FoundBy, FoundOrder, Linked, PaymentClaim, WalletChallenge, WalletLinking, WalletProof,
     WalletRecord, WalletStore,

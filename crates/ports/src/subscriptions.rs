@@ -8,6 +8,23 @@ use inspay_primitives::{AccountId, SubscriptionId, Timestamp};
 
 use crate::StoreError;
 
+/// Where a subscription stands among those that are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DuePlace {
+    /// When its next cycle begins.
+    pub next_at: Timestamp,
+    /// Its id, which orders those of one instant.
+    pub id: SubscriptionId,
+}
+
+impl DuePlace {
+    /// The place of a subscription; `None` where no cycle of it is to come.
+    #[must_use]
+    pub fn of(subscription: &Subscription) -> Option<Self> {
+        subscription.next_at.map(|next_at| Self { next_at, id: subscription.id })
+    }
+}
+
 /// What a gateway keeps of subscriptions.
 #[async_trait]
 pub trait SubscriptionStore: Send + Sync + std::fmt::Debug {
@@ -31,10 +48,12 @@ pub trait SubscriptionStore: Send + Sync + std::fmt::Debug {
         at: Timestamp,
     ) -> Result<Option<Subscription>, StoreError>;
 
-    /// Those with a cycle that has begun and is not granted, the longest due first.
+    /// Those with a cycle that has begun and is not granted, the longest due first; only those behind `after`, if it is
+    /// given.
     async fn subscriptions_due(
         &self,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError>;
 

@@ -11,7 +11,7 @@ use std::{
 
 use inspay_ledger::{Act, Operation, Outcome, TransferRecord};
 use inspay_ports::{
-    AttributionProbe, Chain, ChainError, CursorRecord, FollowedCursor, Store, StoreError,
+    AttributionProbe, Chain, ChainError, CursorRecord, DuePlace, FollowedCursor, Store, StoreError,
 };
 use inspay_primitives::{AssetId, Clock, Direction, Fence, TransferId};
 use tokio::sync::watch;
@@ -141,6 +141,8 @@ pub struct SettlementWorker {
     settings: WorkerSettings,
     backing: Backing,
     ahead: Mutex<Option<Batch>>,
+    /// The last due subscription that was looked at, while those before it hold some that cannot be renewed.
+    passed: Mutex<Option<DuePlace>>,
 }
 
 /// Where the chain stands, and what everything decided by it is fenced by.
@@ -181,8 +183,8 @@ impl SettlementWorker {
         policy: Arc<SettlementPolicy>,
         settings: WorkerSettings,
     ) -> Self {
-        let (backing, ahead) = (Backing::default(), Mutex::new(None));
-        Self { work, store, books, clock, policy, settings, backing, ahead }
+        let (backing, ahead, passed) = (Backing::default(), Mutex::new(None), Mutex::new(None));
+        Self { work, store, books, clock, policy, settings, backing, ahead, passed }
     }
 
     /// The same worker, which asks the endpoints about transfers that are larger than the rules say before

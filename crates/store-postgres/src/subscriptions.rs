@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use inspay_ledger::{Renewal, Subscription};
-use inspay_ports::{StoreError, SubscriptionStore};
+use inspay_ports::{DuePlace, StoreError, SubscriptionStore};
 use inspay_primitives::{AccountId, SubscriptionId, Timestamp};
 use sqlx::{postgres::PgRow, types::Uuid};
 
@@ -32,7 +32,7 @@ const END: &str = "UPDATE subscription SET ended_at = $2, \
 
 const DUE: &str = concat!(
     select_subscriptions!(),
-    "WHERE next_at IS NOT NULL AND next_at <= $1 ORDER BY next_at, id LIMIT $2"
+    "WHERE next_at IS NOT NULL AND next_at <= $1 AND (next_at, id) > ($2, $3) ORDER BY next_at, id LIMIT $4"
 );
 
 const RENEWED: &str = "UPDATE subscription s SET next_cycle = wanted.to_cycle, \
@@ -84,10 +84,15 @@ impl SubscriptionStore for PostgresStore {
     async fn subscriptions_due(
         &self,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError> {
         let single = self.paged("find due subscriptions");
-        let query = sqlx::query(DUE).bind(now.micros()).bind(i64::from(limit));
+        let query = sqlx::query(DUE)
+            .bind(now.micros())
+            .bind(after.map_or(i64::MIN, |place| place.next_at.micros()))
+            .bind(after.map(|place| place.id.uuid()).unwrap_or_default())
+            .bind(i64::from(limit));
         all(&single.rows(query).await?, subscription).map_err(wrong(single.act))
     }
 

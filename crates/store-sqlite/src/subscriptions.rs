@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use inspay_ledger::{Renewal, Subscription};
-use inspay_ports::{StoreError, SubscriptionStore};
+use inspay_ports::{DuePlace, StoreError, SubscriptionStore};
 use inspay_primitives::{AccountId, SubscriptionId, Timestamp};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
@@ -34,7 +34,7 @@ const END: &str = "UPDATE subscription SET ended_at = ?2, \
 
 const DUE: &str = concat!(
     select_subscriptions!(),
-    "WHERE next_at IS NOT NULL AND next_at <= ?1 ORDER BY next_at, id LIMIT ?2"
+    "WHERE next_at IS NOT NULL AND next_at <= ?1 AND (next_at, id) > (?2, ?3) ORDER BY next_at, id LIMIT ?4"
 );
 
 const RENEWED: &str = "UPDATE subscription SET next_cycle = wanted.to_cycle, \
@@ -87,10 +87,15 @@ impl SubscriptionStore for SqliteStore {
     async fn subscriptions_due(
         &self,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError> {
         let single = self.read("find due subscriptions");
-        let query = hot(DUE).bind(now.micros()).bind(i64::from(limit));
+        let query = hot(DUE)
+            .bind(now.micros())
+            .bind(after.map_or(i64::MIN, |place| place.next_at.micros()))
+            .bind(after.map(|place| place.id.uuid()).unwrap_or_default())
+            .bind(i64::from(limit));
         all(&single.rows(query).await?, subscription).map_err(wrong(single.act))
     }
 

@@ -9,8 +9,8 @@ use inspay_ledger::{
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
-    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
+    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, DuePlace,
+    FollowStore, FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
     IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
     NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore, Store,
     StoreError, StoredQuote, StoredResponse, SubscriptionStore, SystemBalance, TransferFilter,
@@ -130,7 +130,7 @@ calls! {
         subscription(id: SubscriptionId) -> Option<Subscription>;
         subscriptions(account: &AccountId) -> Vec<Subscription>;
         end_subscription(id: SubscriptionId, at: Timestamp) -> Option<Subscription>;
-        subscriptions_due(now: Timestamp, limit: u32) -> Vec<Subscription>;
+        subscriptions_due(now: Timestamp, after: Option<DuePlace>, limit: u32) -> Vec<Subscription>;
         note_renewed(renewals: Vec<Renewal>) -> ();
     }
     WALLETS: WalletStore {

@@ -2,8 +2,10 @@
 //!
 //! Never settles a transfer.
 
+use std::sync::{MutexGuard, PoisonError};
+
 use inspay_ledger::{Act, Operation, Outcome, Refusal, Renewal};
-use inspay_ports::AttributionProbe;
+use inspay_ports::{AttributionProbe, DuePlace};
 
 use super::{SettleError, SettlementWorker, StepReport, Work, applied, count, is_refused};
 use crate::{attribution::OrderIndex, rejudge::is_judged_otherwise};
@@ -124,7 +126,9 @@ impl SettlementWorker {
     /// grants, and the books take each of them once.
     async fn renew(&self, work: &Work, report: &mut StepReport) -> Result<(), SettleError> {
         let now = self.clock.now();
-        let due = self.store.subscriptions_due(now, self.settings.batch_upkeep).await?;
+        let limit = self.settings.batch_upkeep;
+        let after = *self.passed();
+        let due = self.store.subscriptions_due(now, after, limit).await?;
         let mut renewals: Vec<Renewal> =
             due.iter().filter_map(|it| it.due(now, CYCLES_MAX)).collect();
         let operations: Vec<Operation> = renewals.iter().flat_map(Renewal::operations).collect();
@@ -139,6 +143,17 @@ impl SettlementWorker {
             };
             !own.iter().any(is_wanting)
         });
-        Ok(self.store.note_renewed(renewals).await?)
+        // Those that are refused stay due: the next step looks behind them, so that they keep nobody waiting, and begins
+        // anew after the last.
+        let some_stay = after.is_some() || renewals.len() < due.len();
+        let is_last = due.len() < usize::try_from(limit).unwrap_or(usize::MAX);
+        let last = due.last().filter(|_| some_stay && !is_last);
+        self.store.note_renewed(renewals).await?;
+        *self.passed() = last.and_then(DuePlace::of);
+        Ok(())
+    }
+
+    fn passed(&self) -> MutexGuard<'_, Option<DuePlace>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -451,3 +451,28 @@ async fn two_workers_grant_a_cycle_once() {
     }
     world.must_hold().await;
 }
+
+#[tokio::test]
+async fn renewals_that_are_refused_keep_nobody_waiting() {
+    let mut world = world_with(WorkerSettings { batch_upkeep: 2, ..WorkerSettings::default() });
+    let account = samples::ordered(&world.store, 1).await.account;
+    world.empty("a", 5..=6).await;
+    let now = world.clock.now();
+    for number in 0..5_i64 {
+        let nobody = format!("nobody-{number}").parse().expect("an account");
+        let refused = subscription(&nobody, now.plus_seconds(number - 100));
+        world.store.open_subscription(refused).await.expect("keeps");
+    }
+    let opened = subscription(&account, now);
+    world.store.open_subscription(opened.clone()).await.expect("keeps");
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let report = world.step().await;
+        told.push((report.granted, report.refused));
+    }
+    // Pages of two; behind the last of them the first comes again.
+    assert_eq!(told, [(0, 2), (0, 2), (1, 1), (0, 0), (0, 2)]);
+    let kept = world.store.subscription(opened.id).await.expect("reads").expect("is there");
+    assert_eq!(kept.next_cycle, 1);
+    world.must_hold().await;
+}

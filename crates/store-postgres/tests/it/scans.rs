@@ -101,7 +101,7 @@ async fn find(world: &World, payments: &[Transfer]) {
     let late = Timestamp::from_micros(0);
     assert_eq!(store.orders_to_close(CHAIN, late, 10).await.expect("finds").len(), 0);
     assert_eq!(store.lots_to_expire(late, 10).await.expect("finds").len(), 0);
-    assert_eq!(store.subscriptions_due(late, 10).await.expect("finds").len(), 0);
+    assert_eq!(store.subscriptions_due(late, None, 10).await.expect("finds").len(), 0);
     let sample = RateSample {
         source: "feed".to_owned(),
         kind: SourceKind::Feed,

@@ -14,8 +14,8 @@ use inspay_ledger::{
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
-    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, FollowStore,
-    FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
+    CaseFilter, CaseRecord, CaseStore, CreditStore, CreditsDue, CursorRecord, Decide, DuePlace,
+    FollowStore, FollowedCursor, FoundOrder, HaltStore, HaltsCommit, HistoryFilter, HistoryLine,
     IdempotencyClaim, LawViolation, LeaseClaim, LeaseRecord, LeaseStore, Linked, LotChange,
     NewOrder, OrderFilter, Page, PaymentClaim, RangeCommit, ReadStore, Rewind, SaleStore,
     StoreError, StoreErrorKind, StoredQuote, StoredResponse, SubscriptionStore, SystemBalance,
@@ -324,9 +324,10 @@ impl SubscriptionStore for SimStore {
     async fn subscriptions_due(
         &self,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError> {
-        let due = self.inner.subscriptions_due(now, limit);
+        let due = self.inner.subscriptions_due(now, after, limit);
         self.chaos.store("due subscriptions", false, due).await
     }
 

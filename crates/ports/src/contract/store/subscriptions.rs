@@ -7,7 +7,7 @@ use inspay_primitives::SubscriptionId;
 use tokio::task::JoinSet;
 
 use crate::{
-    Store, StoreErrorKind,
+    DuePlace, Store, StoreErrorKind,
     contract::{
         samples::{account, block_time},
         till,
@@ -57,24 +57,24 @@ pub async fn a_subscription_ends_once(store: &Arc<dyn Store>) {
     let unknown = store.end_subscription(one.id, block_time(2)).await.expect("looks");
     assert_eq!(unknown, None);
     store.open_subscription(one.clone()).await.expect("keeps");
-    assert_eq!(store.subscriptions_due(block_time(0), 10).await.expect("finds"), vec![]);
-    let at_once = store.subscriptions_due(block_time(1), 10).await.expect("finds");
+    assert_eq!(store.subscriptions_due(block_time(0), None, 10).await.expect("finds"), vec![]);
+    let at_once = store.subscriptions_due(block_time(1), None, 10).await.expect("finds");
     assert_eq!(at_once, std::slice::from_ref(&one));
     store.note_renewed(vec![renewal(&one, 1)]).await.expect("notes");
-    assert_eq!(store.subscriptions_due(block_time(2), 10).await.expect("finds"), vec![]);
+    assert_eq!(store.subscriptions_due(block_time(2), None, 10).await.expect("finds"), vec![]);
     let ended = one.clone().ended(block_time(3));
     let ended = Subscription { next_cycle: 1, next_at: None, ..ended };
     for at in [3, 4] {
         let told = store.end_subscription(one.id, block_time(at)).await.expect("ends");
         assert_eq!(told, Some(ended.clone()));
     }
-    assert_eq!(store.subscriptions_due(one.begins(9), 10).await.expect("finds"), vec![]);
+    assert_eq!(store.subscriptions_due(one.begins(9), None, 10).await.expect("finds"), vec![]);
     // One that ends before its first cycle was granted still has it.
     let other = subscription(2, 1, "pro");
     store.open_subscription(other.clone()).await.expect("keeps");
     let ended = store.end_subscription(other.id, block_time(3)).await.expect("ends");
     assert_eq!(ended.expect("is there").next_at, other.next_at);
-    let due = store.subscriptions_due(block_time(3), 10).await.expect("finds");
+    let due = store.subscriptions_due(block_time(3), None, 10).await.expect("finds");
     assert_eq!(due.len(), 1);
     store.note_renewed(vec![renewal(&due[0], 1)]).await.expect("notes");
     assert_eq!(read(store, other.id).await.next_at, None);
@@ -87,9 +87,17 @@ pub async fn a_renewal_is_noted_once(store: &Arc<dyn Store>) {
     for one in &opened {
         store.open_subscription(one.clone()).await.expect("keeps");
     }
-    let due = store.subscriptions_due(block_time(2), 10).await.expect("finds");
+    let due = store.subscriptions_due(block_time(2), None, 10).await.expect("finds");
     assert_eq!(due, [opened[2].clone(), opened[1].clone()]);
-    assert_eq!(store.subscriptions_due(block_time(2), 1).await.expect("finds"), due[..1]);
+    assert_eq!(store.subscriptions_due(block_time(2), None, 1).await.expect("finds"), due[..1]);
+    for (at, rest) in [(0, &due[1..]), (1, &[])] {
+        let after = DuePlace::of(&due[at]);
+        let behind = store.subscriptions_due(block_time(2), after, 10).await.expect("finds");
+        assert_eq!(behind, rest, "behind {at}");
+    }
+    let one_instant = DuePlace { id: due[1].id, ..DuePlace::of(&due[0]).expect("is due") };
+    let behind = store.subscriptions_due(block_time(2), Some(one_instant), 10).await;
+    assert_eq!(behind.expect("finds"), due[1..]);
     let (one, other) = (&opened[2], &opened[1]);
     store.note_renewed(vec![renewal(one, 2), renewal(other, 1)]).await.expect("notes");
     store.note_renewed(vec![renewal(one, 1)]).await.expect("is late");

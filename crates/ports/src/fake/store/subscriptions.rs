@@ -7,7 +7,7 @@ use inspay_ledger::{Renewal, Subscription};
 use inspay_primitives::{AccountId, SubscriptionId, Timestamp};
 
 use super::FakeStore;
-use crate::{StoreError, StoreErrorKind, SubscriptionStore};
+use crate::{DuePlace, StoreError, StoreErrorKind, SubscriptionStore};
 
 #[async_trait]
 impl SubscriptionStore for FakeStore {
@@ -57,10 +57,15 @@ impl SubscriptionStore for FakeStore {
     async fn subscriptions_due(
         &self,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError> {
         self.read("find due subscriptions", |state| {
-            let is_due = |kept: &&Subscription| kept.next_at.is_some_and(|at| at <= now);
+            let is_due = |kept: &&Subscription| {
+                DuePlace::of(kept).is_some_and(|place| {
+                    place.next_at <= now && after.is_none_or(|after| after < place)
+                })
+            };
             let mut due: Vec<Subscription> =
                 state.subscriptions.values().filter(is_due).cloned().collect();
             due.sort_by_key(|kept| (kept.next_at, kept.id));
