@@ -229,6 +229,10 @@ impl RangePlanner {
         if self.refused_transfers_min.is_some_and(|refused| refused <= transfers) {
             self.refused_transfers_min = None;
         }
+        // What came in and what went out are two answers, each within the limit.
+        if self.named_results.is_some_and(|named| named.saturating_mul(2) < transfers) {
+            self.named_results = None;
+        }
         self.density = Some(match self.density {
             Some(before) => Density {
                 blocks: (before.blocks - before.blocks / 4).saturating_add(blocks),
@@ -298,18 +302,18 @@ impl RangePlanner {
     /// Transfers that the next answer should hold.
     fn aim(&self) -> u64 {
         let wanted = self.settings.answer_transfers;
-        if let Some(named) = self.named_results {
-            return (named.saturating_mul(self.aim_percent) / 100).min(wanted).max(1);
-        }
-        let Some(refused) = self.refused_transfers_min else { return wanted.max(1) };
+        let percent = |of: u64| of.saturating_mul(self.aim_percent) / 100;
+        let named = self.named_results.map_or(u64::MAX, percent);
         let accepted = self.accepted_transfers_max;
-        let is_known = accepted.saturating_mul(10) >= refused.saturating_mul(9);
-        let aim = if is_known {
-            accepted.saturating_mul(self.aim_percent) / 100
-        } else {
-            accepted.saturating_add(refused.saturating_sub(accepted) / 2)
-        };
-        aim.min(wanted).max(1)
+        let learned = self.refused_transfers_min.map_or(u64::MAX, |refused| {
+            let is_known = accepted.saturating_mul(10) >= refused.saturating_mul(9);
+            if is_known {
+                percent(accepted)
+            } else {
+                accepted.saturating_add(refused.saturating_sub(accepted) / 2)
+            }
+        });
+        wanted.min(named).min(learned).max(1)
     }
 
     /// How many blocks the next request should have, and whether only caution keeps it from being longer:
@@ -369,8 +373,13 @@ impl RangePlanner {
         if let Some(proposed) = proposed {
             return proposed;
         }
-        if self.density.is_some() && self.expected(blocks) > results {
+        let expected = self.expected(blocks);
+        if self.density.is_some() && expected > results {
             return self.length().0.min(blocks - 1).max(1);
+        }
+        if self.density.is_some() && expected < results / 2 {
+            // So far below what it names, something else was too much.
+            return self.learn_refused(blocks);
         }
         self.aim_percent = self.aim_percent.saturating_sub(8).max(*AIM_PERCENT.start());
         half

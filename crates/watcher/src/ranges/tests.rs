@@ -15,6 +15,8 @@ struct Endpoint {
     results_max: Option<u64>,
     names_blocks: bool,
     names_results: bool,
+    /// What it names besides, whatever it gives.
+    boasts: Option<u64>,
 }
 
 /// What a whole span took.
@@ -43,7 +45,7 @@ impl Endpoint {
         let transfers = (request.from..=request.to).map(density).sum();
         match self.results_max {
             Some(most) if transfers > most => Err(NamedLimits {
-                results_max: self.names_results.then_some(most),
+                results_max: self.boasts.or_else(|| self.names_results.then_some(most)),
                 ..NamedLimits::NONE
             }),
             Some(_) | None => Ok(transfers),
@@ -182,6 +184,7 @@ fn a_provider_with_both_limits_costs_little_more_than_the_fewest_calls() {
         results_max: Some(1_000),
         names_blocks: true,
         names_results: false,
+        boasts: None,
     };
     let taken = endpoint.read(0, 20_002, settings(), &bursts);
     let fewest = taken.transfers.div_ceil(1_000);
@@ -200,6 +203,15 @@ fn a_named_limit_of_results_is_learned_at_once() {
     assert_eq!(taken.refusals, 1, "{taken:?}");
     assert!(taken.calls * 10 <= fewest * 12, "{taken:?}");
     assert_eq!(taken.at_once_max, 4, "{taken:?}");
+}
+
+#[test]
+fn a_node_that_gives_far_less_than_it_names_costs_little_more_than_the_fewest_calls() {
+    let endpoint =
+        Endpoint { results_max: Some(1_000), boasts: Some(10_000), ..Endpoint::default() };
+    let taken = endpoint.read(0, 39_999, settings(), &|_| 2);
+    let fewest = 80;
+    assert!(taken.calls * 10 <= fewest * 13, "{taken:?}");
 }
 
 #[test]
@@ -270,10 +282,11 @@ proptest! {
         results_max in prop::option::of(1u64..3_000),
         names_blocks: bool,
         names_results: bool,
+        boasts in prop::option::of(1u64..10_000),
         concurrency in 1usize..8,
         seed in 0u64..u64::MAX,
     ) {
-        let endpoint = Endpoint { blocks_max, results_max, names_blocks, names_results };
+        let endpoint = Endpoint { blocks_max, results_max, names_blocks, names_results, boasts };
         let density = move |number: u64| {
             let mixed = (number ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
             if mixed.is_multiple_of(97) { mixed % 400 } else { mixed % 3 }
@@ -284,7 +297,7 @@ proptest! {
         let all: u64 = (from..=to).map(density).sum();
         prop_assert_eq!(taken.transfers, all);
         let fewest = blocks_max.map_or(1, |most| blocks.div_ceil(most))
-            + results_max.map_or(1, |most| all.div_ceil(most));
+            + results_max.map_or(1, |most| all.div_ceil(boasts.map_or(most, |told| told.min(most))));
         // Far from one call a block, also where single blocks hold all that a node gives.
         let by_receipts = taken.by_receipts.len() as u64;
         prop_assert!(taken.calls <= 10 * fewest + 24 * by_receipts + 60, "{:?} {}", taken, fewest);
