@@ -22,7 +22,9 @@ use tokio::{
 use crate::{
     classify::classify_status,
     health::{Health, Standing},
-    meters, reads,
+    meters,
+    read_once::{Answers, ReadOnce},
+    reads,
     rpc::{self, Answer, Call},
     settings::EvmChainSettings,
     transport::{ReplyLimits, Transport},
@@ -292,41 +294,74 @@ impl Endpoint {
         Ok(all)
     }
 
+    /// As [`Self::batch`], of answers that may be long: words that another endpoint has answered, too, are read once.
+    pub(crate) async fn batch_once<T>(&self, calls: &[Call], once: &ReadOnce<T>) -> Answers<T>
+    where
+        T: DeserializeOwned + Send + Sync + 'static,
+    {
+        if self.batch_calls_max < calls.len() {
+            return self.batch(calls).await.map(Arc::from);
+        }
+        let methods = methods_of(calls);
+        let asked = methods.clone();
+        let decoded = async move |body| {
+            decode(body, move |body| rpc::read_batch(&asked, body)).await.map(Arc::from)
+        };
+        let read = move |body| once.read(methods, body, decoded);
+        match self.one_batch(calls, read).await {
+            Some(answers) => answers,
+            None => Ok(self.singly(calls).await.into()),
+        }
+    }
+
     async fn chunk<T>(&self, calls: &[Call]) -> Result<Vec<Answer<T>>, ChainErrorKind>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        if self.takes_batches.load(Ordering::Relaxed) {
-            match self.one_batch(calls).await {
-                Err(ChainErrorKind::Refused(text)) => {
-                    tracing::info!(endpoint = %self.host, %text, "the node takes no batches");
-                    self.takes_batches.store(false, Ordering::Relaxed);
-                }
-                other => return other,
-            }
+        let methods = methods_of(calls);
+        let read = move |body| decode(body, move |body| rpc::read_batch(&methods, body));
+        match self.one_batch(calls, read).await {
+            Some(answers) => answers,
+            None => Ok(self.singly(calls).await),
         }
-        let singly = calls.iter().map(|call| self.call(call.clone())).collect::<Vec<_>>();
-        Ok(stream::iter(singly).buffered(REQUESTS_AT_ONCE).collect().await)
     }
 
-    async fn one_batch<T>(&self, calls: &[Call]) -> Result<Vec<Answer<T>>, ChainErrorKind>
+    /// Asks each question in a request of its own.
+    async fn singly<T>(&self, calls: &[Call]) -> Vec<Answer<T>>
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let methods: Vec<&'static str> = calls.iter().map(|call| call.method).collect();
+        let singly = calls.iter().map(|call| self.call(call.clone())).collect::<Vec<_>>();
+        stream::iter(singly).buffered(REQUESTS_AT_ONCE).collect().await
+    }
+
+    /// Asks several questions in one request, whose answer is read by `read`; `None` where the node takes no batches.
+    async fn one_batch<T, R, F, Fut>(
+        &self,
+        calls: &[Call],
+        read: F,
+    ) -> Option<Result<R, ChainErrorKind>>
+    where
+        R: AsRef<[Answer<T>]>,
+        F: FnOnce(Vec<u8>) -> Fut,
+        Fut: Future<Output = Result<R, ChainErrorKind>>,
+    {
+        if !self.takes_batches.load(Ordering::Relaxed) {
+            return None;
+        }
+        let methods = methods_of(calls);
         let first = methods.first().copied().unwrap_or_default();
         let answers = match self.post(first, calls.len(), rpc::batch_body(calls)).await {
             Ok(body) => {
-                let asked = methods.clone();
-                let answers = decode(body, move |body| rpc::read_batch(&asked, body)).await;
-                self.note_kind(worst_of(&answers), calls.len());
+                let answers = read(body).await;
+                self.note_kind(worst_of(answers.as_ref().map(R::as_ref)), calls.len());
                 answers
             }
             Err(kind) => Err(kind),
         };
         match &answers {
             Ok(answers) => {
-                for (method, answer) in methods.iter().zip(answers) {
+                for (method, answer) in methods.iter().zip(answers.as_ref()) {
                     self.count(method, answer);
                 }
             }
@@ -336,7 +371,12 @@ impl Endpoint {
                 }
             }
         }
-        answers
+        if let Err(ChainErrorKind::Refused(text)) = &answers {
+            tracing::info!(endpoint = %self.host, %text, "the node takes no batches");
+            self.takes_batches.store(false, Ordering::Relaxed);
+            return None;
+        }
+        Some(answers)
     }
 
     /// Sends a body and reads the answer's.
@@ -429,8 +469,14 @@ impl Endpoint {
     }
 }
 
+fn methods_of(calls: &[Call]) -> Vec<&'static str> {
+    calls.iter().map(|call| call.method).collect()
+}
+
 /// The failure in a batch that says most about its endpoint.
-fn worst_of<T>(answers: &Result<Vec<Answer<T>>, ChainErrorKind>) -> Option<&ChainErrorKind> {
+fn worst_of<'a, T>(
+    answers: Result<&'a [Answer<T>], &'a ChainErrorKind>,
+) -> Option<&'a ChainErrorKind> {
     let answers = match answers {
         Ok(answers) => answers,
         Err(kind) => return Some(kind),
@@ -441,15 +487,16 @@ fn worst_of<T>(answers: &Result<Vec<Answer<T>>, ChainErrorKind>) -> Option<&Chai
     })
 }
 
-async fn decode<T, F>(body: Vec<u8>, read: F) -> Result<T, ChainErrorKind>
+async fn decode<B, T, F>(body: B, read: F) -> Result<T, ChainErrorKind>
 where
+    B: AsRef<[u8]> + Send + 'static,
     T: Send + 'static,
     F: FnOnce(&[u8]) -> Result<T, ChainErrorKind> + Send + 'static,
 {
-    if body.len() < DECODE_ELSEWHERE_BYTES {
-        return read(&body);
+    if body.as_ref().len() < DECODE_ELSEWHERE_BYTES {
+        return read(body.as_ref());
     }
-    tokio::task::spawn_blocking(move || read(&body))
+    tokio::task::spawn_blocking(move || read(body.as_ref()))
         .await
         .unwrap_or_else(|_| Err(ChainErrorKind::Unreachable("the decoding was stopped".to_owned())))
 }

@@ -22,6 +22,7 @@ mod meters;
 mod pace;
 mod pool;
 mod range;
+mod read_once;
 mod reads;
 mod receipts;
 mod reference;

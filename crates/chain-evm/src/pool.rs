@@ -20,7 +20,10 @@ use crate::{
     endpoint::{Endpoint, EndpointView},
     heads::Heads,
     health::Standing,
-    meters, reads,
+    log::ToldLog,
+    meters,
+    read_once::ReadOnce,
+    reads,
     retry::{RetryPolicy, retry_transient},
     second_word::Silence,
     settings::EvmChainSettings,
@@ -56,6 +59,7 @@ pub(crate) struct Pool {
     pub(super) policy: RetryPolicy,
     pub(super) heads: Arc<Mutex<Heads>>,
     sources: Mutex<Sources>,
+    logs_once: ReadOnce<Vec<ToldLog>>,
     silence: Mutex<Silence>,
     compared_at: Mutex<Option<Instant>>,
     hedge_after: Duration,
@@ -92,6 +96,7 @@ impl Pool {
             policy,
             heads,
             sources: Mutex::default(),
+            logs_once: ReadOnce::default(),
             silence: Mutex::default(),
             compared_at: Mutex::default(),
             hedge_after: settings.hedge_after,
@@ -109,6 +114,11 @@ impl Pool {
 
     pub(crate) fn sources(&self) -> MutexGuard<'_, Sources> {
         lock(&self.sources)
+    }
+
+    /// Reads logs that several endpoints are asked for.
+    pub(crate) const fn logs_once(&self) -> &ReadOnce<Vec<ToldLog>> {
+        &self.logs_once
     }
 
     /// How long no second endpoint has told what nothing proves.

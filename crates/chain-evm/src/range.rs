@@ -13,8 +13,9 @@ use crate::{
     endpoint::Endpoint,
     log::{TRANSFER_TOPIC, ToldLog, TransferLog, transfer_in},
     pool::Pool,
+    read_once::ReadOnce,
     reads,
-    rpc::Call,
+    rpc::{Answer, Call},
     settings::EvmChainSettings,
     transfers::Numbering,
 };
@@ -32,8 +33,9 @@ pub(crate) async fn range(
     let Some(question) = Question::new(from, to, filter) else {
         return Ok(RangeAnswer { from, to, transfers: vec![], told_by: None });
     };
+    let once = (pool.endpoints().len() > 1).then(|| pool.logs_once());
     let asked = pool.ask_patiently(CALLS, &[], async |endpoint| {
-        let transfers = question.ask(&endpoint, settings, filter).await?;
+        let transfers = question.ask_once(&endpoint, settings, filter, once).await?;
         Ok((endpoint.index(), transfers))
     });
     let (source, transfers) = asked.await?;
@@ -61,7 +63,8 @@ pub(crate) async fn second_range(
         first = pool.first().into_iter().collect();
     }
     let asked = pool.ask_patiently(CALLS, &first, async |endpoint| {
-        let transfers = question.ask(&endpoint, settings, filter).await?;
+        let once = Some(pool.logs_once());
+        let transfers = question.ask_once(&endpoint, settings, filter, once).await?;
         Ok((endpoint.index(), transfers))
     });
     match asked.await {
@@ -113,11 +116,26 @@ impl Question {
         settings: &EvmChainSettings,
         filter: &WatchFilter,
     ) -> Result<Vec<Transfer>, ChainErrorKind> {
-        let answers = endpoint.batch::<Vec<ToldLog>>(&self.calls).await?;
-        let [into, out]: [_; 2] = answers.try_into().map_err(|_| {
-            ChainErrorKind::Contradiction("two questions, another number of answers".to_owned())
-        })?;
-        let (into, out) = (self.span.placed(into?)?, self.span.placed(out?)?);
+        self.ask_once(endpoint, settings, filter, None).await
+    }
+
+    /// As [`Self::ask`]; where several endpoints are asked the same, with what reads their answers.
+    pub(crate) async fn ask_once(
+        &self,
+        endpoint: &Endpoint,
+        settings: &EvmChainSettings,
+        filter: &WatchFilter,
+        once: Option<&ReadOnce<Vec<ToldLog>>>,
+    ) -> Result<Vec<Transfer>, ChainErrorKind> {
+        let answers = match once {
+            Some(once) => endpoint.batch_once(&self.calls, once).await?,
+            None => endpoint.batch(&self.calls).await?.into(),
+        };
+        let [into, out] = &*answers else {
+            let text = "two questions, another number of answers".to_owned();
+            return Err(ChainErrorKind::Contradiction(text));
+        };
+        let (into, out) = (self.span.placed(into)?, self.span.placed(out)?);
         let times = block_times(endpoint, settings, &[&into, &out]).await?;
         numbered(filter, &into, &out, &times)
     }
@@ -160,10 +178,11 @@ impl Span {
     }
 
     /// The logs in chain order, each once.
-    fn placed(self, told: Option<Vec<ToldLog>>) -> Result<Vec<PlacedLog>, ChainErrorKind> {
+    fn placed(self, told: &Answer<Vec<ToldLog>>) -> Result<Vec<PlacedLog>, ChainErrorKind> {
         let wrong =
             |text: String| ChainErrorKind::Contradiction(format!("a range of logs: {text}"));
-        let told = told.ok_or_else(|| wrong("null is not a list".to_owned()))?;
+        let told = told.as_ref().map_err(Clone::clone)?;
+        let told = told.as_ref().ok_or_else(|| wrong("null is not a list".to_owned()))?;
         let mut placed = Vec::with_capacity(told.len());
         for told in told {
             let number = told.block_number.0;

@@ -173,6 +173,14 @@ macro_rules! transfer_with_settlement {
 }
 pub(crate) use transfer_with_settlement;
 
+/// Whether a transfer is another one than those that wait to be settled: as the index of payers says it.
+macro_rules! waits_for_nothing {
+    ($transfer:literal) => {
+        concat!("(NOT ", $transfer, ".needs_work OR ", $transfer, ".settled)")
+    };
+}
+pub(crate) use waits_for_nothing;
+
 /// The columns of an order `o`.
 macro_rules! order_columns {
     () => {

@@ -161,7 +161,7 @@ impl FollowStore for PostgresStore {
     }
 
     async fn commit_blocks(&self, commit: BlocksCommit) -> Result<(), StoreError> {
-        let mut session = self.begin_keyed("commit blocks").await?;
+        let mut session = self.begin_relaxed("commit blocks").await?;
         move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         let transfers: Vec<&Transfer> =
             commit.added.iter().flat_map(|block| &block.transfers).collect();
@@ -210,7 +210,7 @@ enum Known {
 
 impl PostgresStore {
     async fn try_range(&self, commit: &RangeCommit, known: Known) -> Result<(), StoreError> {
-        let mut session = self.begin_keyed("commit a range").await?;
+        let mut session = self.begin_relaxed("commit a range").await?;
         move_cursor(&mut session, commit.expected_revision, commit.fencing, &commit.cursor).await?;
         let transfers: Vec<&Transfer> = commit.transfers.iter().collect();
         let CursorRecord { chain_id, tip, .. } = commit.cursor;

@@ -16,6 +16,7 @@ use sqlx::{Row as _, postgres::PgRow};
 use crate::{
     codec::{
         self, Fields, Read, all, corrupt, lot_columns, transfer_columns, transfer_with_settlement,
+        waits_for_nothing,
     },
     columns::{chain, height},
     error::{failed, wrong},
@@ -71,13 +72,23 @@ const TRANSFERS_IN_TX: &str = concat!(
     transfer_page!("t.position + 0"),
 );
 
+/// Those that wait to be settled are found among all of their chain that do, which are few.
 const TRANSFERS_OF_PAYER: &str = concat!(
-    "SELECT ",
+    "SELECT * FROM ((SELECT ",
     transfer_columns!(),
     " FROM ",
     transfer_with_settlement!(),
-    " WHERE t.chain_id = $7 AND t.counterparty = $8 AND t.direction = 'in' AND",
+    " WHERE t.chain_id = $7 AND t.counterparty = $8 AND t.direction = 'in' AND ",
+    waits_for_nothing!("t"),
+    " AND",
     transfer_page!("t.position"),
+    ") UNION ALL (SELECT ",
+    transfer_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = $7 AND t.needs_work AND NOT t.settled AND",
+    transfer_page!("t.position + 0"),
+    ")) AS paid ORDER BY position DESC LIMIT $2",
 );
 
 const TRANSFERS_OF_ORDER: &str = concat!(

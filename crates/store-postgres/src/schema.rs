@@ -25,6 +25,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "wallets", include_str!("../../../migrations/postgres/0008_wallets.sql")),
     (9, "subscriptions", include_str!("../../../migrations/postgres/0009_subscriptions.sql")),
     (10, "lots_in_place", include_str!("../../../migrations/postgres/0010_lots_in_place.sql")),
+    (
+        11,
+        "payers_of_settled",
+        include_str!("../../../migrations/postgres/0011_payers_of_settled.sql"),
+    ),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.

@@ -21,6 +21,13 @@ use crate::{
     error::failed,
 };
 
+/// How a unit of work begins.
+pub(crate) const BEGIN: &str = "BEGIN";
+
+/// The same, where the commit does not wait for the disk: it may be lost when the server's machine loses its power, as
+/// long as no later one that lasts came after it, since all are in one log.
+pub(crate) const BEGIN_RELAXED: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
 /// A statement with its values bound.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -36,11 +43,12 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn begin(
         pool: &PgPool,
+        statement: &'static str,
         round_trips: Arc<AtomicU64>,
         act: &'static str,
     ) -> Result<Self, StoreError> {
         round_trips.fetch_add(1, Ordering::Relaxed);
-        let inner = pool.begin().await.map_err(failed(act))?;
+        let inner = pool.begin_with(statement).await.map_err(failed(act))?;
         Ok(Self {
             inner,
             round_trips,

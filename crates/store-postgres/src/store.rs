@@ -18,7 +18,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{error::failed, schema, session::Session};
+use crate::{
+    error::failed,
+    schema,
+    session::{BEGIN, BEGIN_RELAXED, Session},
+};
 
 const CONNECT: &str = "connect";
 /// The oldest server that knows every setting and statement used here.
@@ -197,16 +201,27 @@ impl PostgresStore {
 
     /// A unit of work on many keys at once.
     pub(crate) async fn begin_keyed(&self, act: &'static str) -> Result<Session, StoreError> {
-        self.begin(&self.keyed, act).await
+        self.begin(&self.keyed, BEGIN, act).await
+    }
+
+    /// As [`Self::begin_keyed`], for what the follower can read again from the chain. Whatever is decided by it is in a
+    /// later commit, which lasts and makes it last too.
+    pub(crate) async fn begin_relaxed(&self, act: &'static str) -> Result<Session, StoreError> {
+        self.begin(&self.keyed, BEGIN_RELAXED, act).await
     }
 
     /// A unit of work on a page of rows.
     pub(crate) async fn begin_paged(&self, act: &'static str) -> Result<Session, StoreError> {
-        self.begin(&self.paged, act).await
+        self.begin(&self.paged, BEGIN, act).await
     }
 
-    async fn begin(&self, pool: &PgPool, act: &'static str) -> Result<Session, StoreError> {
-        let session = Session::begin(pool, Arc::clone(&self.round_trips), act).await?;
+    async fn begin(
+        &self,
+        pool: &PgPool,
+        statement: &'static str,
+        act: &'static str,
+    ) -> Result<Session, StoreError> {
+        let session = Session::begin(pool, statement, Arc::clone(&self.round_trips), act).await?;
         #[cfg(debug_assertions)]
         let session = session.hooked(self.before_commit.clone());
         Ok(session)

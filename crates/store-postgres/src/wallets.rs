@@ -10,7 +10,9 @@ use inspay_primitives::{AccountId, Address, ChainId, OrderId, Timestamp, Transfe
 use sqlx::postgres::PgRow;
 
 use crate::{
-    codec::{self, Fields, Read, all, transfer_columns, transfer_with_settlement},
+    codec::{
+        self, Fields, Read, all, transfer_columns, transfer_with_settlement, waits_for_nothing,
+    },
     columns::chain,
     error::wrong,
     session::{Session, Statement},
@@ -48,21 +50,33 @@ macro_rules! not_attributed {
     () => {
         "t.direction = 'in' AND t.canonical AND (NOT t.settled OR EXISTS (\
              SELECT 1 FROM settlement s WHERE s.transfer_id = t.id AND s.generation = t.generation \
-             AND s.kind = 'suspense')) \
-         ON CONFLICT (transfer_id) DO NOTHING"
+             AND s.kind = 'suspense'))"
+    };
+}
+
+macro_rules! once {
+    () => {
+        " ON CONFLICT (transfer_id) DO NOTHING"
     };
 }
 
 const REJUDGE_PAID_BY: &str = concat!(
     "INSERT INTO rejudgement (transfer_id, chain_id) SELECT t.id, t.chain_id FROM transfer t \
      WHERE t.chain_id = $1 AND t.counterparty = $2 AND ",
+    waits_for_nothing!("t"),
+    " AND ",
     not_attributed!(),
+    " UNION ALL SELECT t.id, t.chain_id FROM transfer t \
+     WHERE t.chain_id = $1 AND t.needs_work AND NOT t.settled AND t.counterparty = $2 AND ",
+    not_attributed!(),
+    once!(),
 );
 
 const REJUDGE_CLAIMED: &str = concat!(
     "INSERT INTO rejudgement (transfer_id, chain_id) SELECT t.id, t.chain_id FROM transfer t \
      WHERE t.id BETWEEN $1 AND $2 AND t.tx_hash = $3 AND t.chain_id = $4 AND ",
     not_attributed!(),
+    once!(),
 );
 
 const CLAIM: &str = "INSERT INTO payment_claim (tx_hash, order_id, chain_id, claimed_at) \

@@ -202,6 +202,14 @@ macro_rules! transfer_with_settlement {
 }
 pub(crate) use transfer_with_settlement;
 
+/// Whether a transfer is another one than those that wait to be settled: as the index of payers says it.
+macro_rules! waits_for_nothing {
+    ($transfer:literal) => {
+        concat!("(", $transfer, ".needs_work = 0 OR ", $transfer, ".settled = 1)")
+    };
+}
+pub(crate) use waits_for_nothing;
+
 /// The columns of an order `o`.
 macro_rules! order_columns {
     () => {

@@ -19,7 +19,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::{
     codec::{
         self, Fields, Read, all, corrupt, lot_columns, settlement_columns, transfer_columns,
-        transfer_with_settlement,
+        transfer_with_settlement, waits_for_nothing,
     },
     columns::{chain, height},
     error::wrong,
@@ -83,15 +83,27 @@ const TRANSFERS_IN_TX: &str = concat!(
     transfer_page!("+t.position"),
 );
 
+/// Those that wait to be settled are found among all of their chain that do, which are few.
 const TRANSFERS_OF_PAYER: &str = concat!(
-    "SELECT ",
+    "SELECT * FROM (SELECT ",
     transfer_columns!(),
     ", ",
     settlement_columns!(),
     " FROM ",
     transfer_with_settlement!(),
-    " WHERE t.chain_id = ?7 AND t.counterparty = ?8 AND t.direction = 'in' AND",
+    " WHERE t.chain_id = ?7 AND t.counterparty = ?8 AND t.direction = 'in' AND ",
+    waits_for_nothing!("t"),
+    " AND",
     transfer_page!("t.position"),
+    ") UNION ALL SELECT * FROM (SELECT ",
+    transfer_columns!(),
+    ", ",
+    settlement_columns!(),
+    " FROM ",
+    transfer_with_settlement!(),
+    " WHERE t.chain_id = ?7 AND t.needs_work = 1 AND t.settled = 0 AND",
+    transfer_page!("+t.position"),
+    ") ORDER BY position DESC LIMIT ?2",
 );
 
 const TRANSFERS_OF_ORDER: &str = concat!(

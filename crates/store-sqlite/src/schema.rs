@@ -24,6 +24,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (7, "credits", include_str!("../../../migrations/sqlite/0007_credits.sql")),
     (8, "wallets", include_str!("../../../migrations/sqlite/0008_wallets.sql")),
     (9, "subscriptions", include_str!("../../../migrations/sqlite/0009_subscriptions.sql")),
+    (
+        10,
+        "payers_of_settled",
+        include_str!("../../../migrations/sqlite/0010_payers_of_settled.sql"),
+    ),
 ];
 
 /// The newest migration that this release knows.

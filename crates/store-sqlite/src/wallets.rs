@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::{
     codec::{
         self, Fields, Read, all, settlement_columns, transfer_columns, transfer_with_settlement,
+        waits_for_nothing,
     },
     columns::{chain, hex_list},
     error::wrong,
@@ -58,6 +59,11 @@ macro_rules! not_attributed {
 const REJUDGE_PAID_BY: &str = concat!(
     "INSERT INTO rejudgement (transfer_id, chain_id) SELECT t.id, t.chain_id FROM transfer t \
      WHERE t.chain_id = ?1 AND t.counterparty = ?2 AND ",
+    waits_for_nothing!("t"),
+    " AND ",
+    not_attributed!(),
+    " UNION ALL SELECT t.id, t.chain_id FROM transfer t \
+     WHERE t.chain_id = ?1 AND t.needs_work = 1 AND t.settled = 0 AND t.counterparty = ?2 AND ",
     not_attributed!(),
 );
 
