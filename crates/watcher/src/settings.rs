@@ -42,15 +42,15 @@ pub struct RangeSettings {
 }
 
 impl Default for RangeSettings {
-    /// An answer of 4,000 transfers is about 2.5 MB of JSON, below what the well-known providers give at once;
-    /// four of them at once keep the process below 60 MB.
+    /// An answer of 2,000 transfers is about 1.3 MB of JSON, far below what the well-known providers give at once. A
+    /// larger one takes a node longer for each log, and the database waits for it.
     fn default() -> Self {
         Self {
             concurrency: 4,
             first_blocks: 64,
             blocks_max: None,
-            answer_transfers: 4_000,
-            transfers_in_flight: 16_000,
+            answer_transfers: 2_000,
+            transfers_in_flight: 8_000,
         }
     }
 }
