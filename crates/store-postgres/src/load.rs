@@ -8,12 +8,12 @@ use inspay_ledger::OperationKey;
 use inspay_ledger::{ChainProgress, Head, LedgerState, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
 use inspay_primitives::{ChainId, Fence, Timestamp};
-use sqlx::types::Uuid;
+use sqlx::{postgres::PgRow, types::Uuid};
 
 use crate::{
     books::oldest_unsettled,
     codec::{
-        self, Fields, all, corrupt, lot_columns, order_columns, transfer_columns,
+        self, Fields, Read, all, corrupt, lot_columns, order_columns, transfer_columns,
         transfer_with_settlement,
     },
     columns::chain,
@@ -27,7 +27,7 @@ use crate::{
 /// The head, and whether each fence holds, in the order given. A holding that is looked at cannot be taken over or lose
 /// its check before the commit; it can be renewed.
 const LOCK_HEAD: &str = concat!(
-    "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at, ARRAY(\
+    "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at, revision, ARRAY(\
          SELECT COALESCE(held.holds, fence.fencing = 0) \
          FROM UNNEST($1::bigint[], $2::bigint[]) WITH ORDINALITY AS fence(chain_id, fencing, place) \
          LEFT JOIN LATERAL (SELECT l.fencing = fence.fencing AND l.checked AND l.expires_at > ",
@@ -37,8 +37,13 @@ const LOCK_HEAD: &str = concat!(
      FROM ledger_head FOR UPDATE OF ledger_head",
 );
 
-const OPERATIONS: &str =
-    "SELECT key, fingerprint, entry_seq, refusal FROM operation WHERE key = ANY($1::text[])";
+/// The head as it is now, with the operations that are stored under keys: one row for each, or one.
+const HEAD: &str = "SELECT h.entry_seq, h.entry_hash, h.event_seq, h.account_number, h.booked_at, h.revision, o.key, \
+         o.fingerprint, o.made_entry, o.refusal \
+     FROM ledger_head h LEFT JOIN LATERAL (SELECT key, fingerprint, entry_seq AS made_entry, refusal FROM operation \
+         WHERE key = ANY($1::text[]) OFFSET 0) AS o ON TRUE";
+
+const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq AS made_entry, refusal FROM operation WHERE key = ANY($1::text[])";
 
 const TRANSFERS: &str = concat!(
     "SELECT ",
@@ -90,11 +95,12 @@ const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits::text AS de
          SELECT * FROM book_account \
          WHERE account = wanted.account AND unit = wanted.unit OFFSET 0) AS b";
 
-/// Locks the end of the journal until the session ends, and refuses to go on unless every fence holds until then.
+/// Locks the end of the journal until the session ends, and refuses to go on unless every fence holds until then; its
+/// revision too.
 pub(crate) async fn lock_head(
     session: &mut Session,
     fences: &BTreeSet<Fence>,
-) -> Result<Head, StoreError> {
+) -> Result<(Head, i64), StoreError> {
     let wrong = wrong(session.act);
     let chains: Vec<i64> = fences
         .iter()
@@ -106,7 +112,7 @@ pub(crate) async fn lock_head(
         [row] => {
             let holds: Vec<bool> = Fields(row).get("fences_hold").map_err(&wrong)?;
             if holds.len() == fences.len() && holds.iter().all(|holds| *holds) {
-                codec::head(row).map_err(&wrong)
+                head(row).map_err(&wrong)
             } else {
                 Err(wrong(StoreErrorKind::Fenced))
             }
@@ -118,50 +124,78 @@ pub(crate) async fn lock_head(
     }
 }
 
-/// Loads what `touches` names.
+fn head(row: &PgRow) -> Read<(Head, i64)> {
+    Ok((codec::head(row)?, Fields(row).get("revision")?))
+}
+
+/// Loads what `touches` names, under the head's lock.
 pub(crate) async fn load(
     session: &mut Session,
     head: Head,
     touches: &Touches,
 ) -> Result<LedgerState, StoreError> {
     let mut state = LedgerState { head, ..LedgerState::default() };
-    load_operations(session, touches, &mut state).await?;
+    if !touches.keys.is_empty() {
+        let rows = session.rows(sqlx::query(OPERATIONS).bind(keys(touches))).await?;
+        let stored = all(&rows, operation).map_err(wrong(session.act))?;
+        state.operations.extend(stored);
+    }
     load_transfers(session, touches, &mut state).await?;
     load_orders(session, touches, &mut state).await?;
     load_progress(session, touches, &mut state).await?;
-    spending::load_named(session, touches, &mut state).await?;
-    load_lots(session, touches, &mut state).await?;
-    spending::load(session, touches, &mut state).await?;
-    load_balances(session, touches, &mut state).await?;
+    load_credits(session, touches, &mut state).await?;
     Ok(state)
 }
 
-async fn load_operations(
+/// Loads what spending touches, and the revision of the head before that: as long as the head stays there, all of it is
+/// as it was read.
+pub(crate) async fn load_unlocked(
+    session: &mut Session,
+    touches: &Touches,
+) -> Result<(LedgerState, i64), StoreError> {
+    let wrong = wrong(session.act);
+    let rows = session.rows(sqlx::query(HEAD).bind(keys(touches))).await?;
+    let Some(first) = rows.first() else {
+        return Err(wrong(StoreErrorKind::Corrupt("the ledger has no head".to_owned())));
+    };
+    let (head, revision) = head(first).map_err(&wrong)?;
+    let mut state = LedgerState { head, ..LedgerState::default() };
+    for row in &rows {
+        if Fields(row).get::<Option<&str>>("key").map_err(&wrong)?.is_some() {
+            state.operations.extend([operation(row).map_err(&wrong)?]);
+        }
+    }
+    load_credits(session, touches, &mut state).await?;
+    Ok((state, revision))
+}
+
+async fn load_credits(
     session: &mut Session,
     touches: &Touches,
     state: &mut LedgerState,
 ) -> Result<(), StoreError> {
-    let wrong = wrong(session.act);
-    if touches.keys.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<&str> = touches.keys.iter().map(OperationKey::as_str).collect();
-    let rows = session.rows(sqlx::query(OPERATIONS).bind(keys)).await?;
-    let stored = all(&rows, |row| {
-        let fields = Fields(row);
-        let stored = StoredOperation {
-            fingerprint: fields.hash("fingerprint")?,
-            entry_seq: fields.get("entry_seq")?,
-            refusal: fields
-                .get::<Option<&str>>("refusal")?
-                .map(serde_json::from_str)
-                .transpose()
-                .map_err(|error| corrupt("refusal", error))?,
-        };
-        Ok((OperationKey::new(fields.get::<&str>("key")?), stored))
-    });
-    state.operations.extend(stored.map_err(&wrong)?);
-    Ok(())
+    spending::load_named(session, touches, state).await?;
+    load_lots(session, touches, state).await?;
+    spending::load(session, touches, state).await?;
+    load_balances(session, touches, state).await
+}
+
+fn keys(touches: &Touches) -> Vec<&str> {
+    touches.keys.iter().map(OperationKey::as_str).collect()
+}
+
+fn operation(row: &PgRow) -> Read<(OperationKey, StoredOperation)> {
+    let fields = Fields(row);
+    let stored = StoredOperation {
+        fingerprint: fields.hash("fingerprint")?,
+        entry_seq: fields.get("made_entry")?,
+        refusal: fields
+            .get::<Option<&str>>("refusal")?
+            .map(serde_json::from_str)
+            .transpose()
+            .map_err(|error| corrupt("refusal", error))?,
+    };
+    Ok((OperationKey::new(fields.get::<&str>("key")?), stored))
 }
 
 async fn load_transfers(

@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "payers_of_settled",
         include_str!("../../../migrations/postgres/0011_payers_of_settled.sql"),
     ),
+    (12, "head_revision", include_str!("../../../migrations/postgres/0012_head_revision.sql")),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.

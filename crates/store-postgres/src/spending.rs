@@ -15,7 +15,7 @@ use sqlx::{postgres::PgRow, types::Uuid};
 use crate::{
     codec::{self, Fields, Read, all, corrupt, lot_columns},
     error::wrong,
-    session::Session,
+    session::{Session, Statement},
 };
 
 /// The columns of a hold `h` with its resolution `r`.
@@ -111,36 +111,6 @@ const BASES: &str = "SELECT basis.place, \
              WHEN 'session' THEN u.session = basis.name ELSE TRUE END) AS spent \
      FROM UNNEST($1::text[], $2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY \
          AS basis(account, scope, name, since, place)";
-
-/// What holds, captures and spends bring: one statement, since nearly every batch of spending has most of it.
-const WRITE: &str = "WITH moves AS (\
-         INSERT INTO lot_move (entry_seq, line, lot_entry_seq, lot_index, from_bucket, to_bucket, credits) \
-         SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], \
-             $7::bigint[])), \
-     ended AS (\
-         UPDATE hold h SET is_open = FALSE FROM UNNEST($8::uuid[]) AS row(id) WHERE h.id = row.id), \
-     holds AS (\
-         INSERT INTO hold (id, entry_seq, account, purpose, credits, made_at, expires_at, is_open) \
-         SELECT * FROM UNNEST($9::uuid[], $10::bigint[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], \
-             $15::bigint[], $16::boolean[])), \
-     resolutions AS (\
-         INSERT INTO hold_resolution (hold_id, kind, captured, entry_seq, resolved_at) \
-         SELECT * FROM UNNEST($17::uuid[], $18::text[], $19::bigint[], $20::bigint[], $21::bigint[])), \
-     usages AS (\
-         INSERT INTO usage (entry_seq, account, hold_id, purpose, credits, refunded, counted_at, booked_at) \
-         SELECT * FROM UNNEST($22::bigint[], $23::text[], $24::uuid[], $25::text[], $26::bigint[], $27::bigint[], \
-             $28::bigint[], $29::bigint[])), \
-     days AS (\
-         INSERT INTO usage_day (account, day, feature, project, spends, units, spent) \
-         SELECT * FROM UNNEST($30::text[], $31::integer[], $32::text[], $33::text[], $34::bigint[], $35::bigint[], \
-             $36::bigint[]) \
-         ON CONFLICT (account, day, feature, project) DO UPDATE SET spends = usage_day.spends + EXCLUDED.spends, \
-             units = usage_day.units + EXCLUDED.units, spent = usage_day.spent + EXCLUDED.spent) \
-     INSERT INTO limit_window (limit_id, starts_at, ends_at, held, spent, alerted, told) \
-     SELECT * FROM UNNEST($37::uuid[], $38::bigint[], $39::bigint[], $40::bigint[], $41::bigint[], $42::smallint[], \
-         $43::boolean[]) \
-     ON CONFLICT (limit_id, starts_at) DO UPDATE SET held = EXCLUDED.held, spent = EXCLUDED.spent, \
-         alerted = EXCLUDED.alerted, told = EXCLUDED.told";
 
 /// What was given back, after what was spent is written, which is never less.
 const WRITE_REFUNDS: &str = "WITH refunds AS (\
@@ -402,24 +372,6 @@ pub(crate) fn window(row: &PgRow) -> Read<WindowUse> {
     })
 }
 
-/// Writes what spending changed.
-pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
-    let moved = rows.entries.iter().any(|entry| !entry.moves.is_empty());
-    if moved || !rows.windows.is_empty() {
-        write_spends(session, rows).await?;
-    }
-    let refunded = || rows.usage_days.iter().filter(|day| day.1.refunded > Credits::ZERO);
-    if !rows.refunds.is_empty() || refunded().next().is_some() {
-        let days: Vec<&(UsageDay, UsageSums)> = refunded().collect();
-        write_refunds(session, rows, &days).await?;
-    }
-    write_limits(session, rows).await?;
-    if !rows.profiles.is_empty() || !rows.accounts.is_empty() {
-        write_profiles(session, rows).await?;
-    }
-    Ok(())
-}
-
 fn texts<'a>(
     act: &'static str,
     purposes: impl Iterator<Item = &'a Purpose>,
@@ -430,8 +382,12 @@ fn texts<'a>(
         .map_err(|error| wrong(act)(StoreErrorKind::Refused(error.to_string())))
 }
 
-async fn write_spends(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
-    let act = session.act;
+/// Binds what holds, captures and spends bring, behind the journal's values.
+pub(crate) fn bind(
+    act: &'static str,
+    statement: Statement<'static>,
+    rows: &BatchRows,
+) -> Result<Statement<'static>, StoreError> {
     let mut lines = Vec::new();
     let moves: Vec<_> = rows
         .entries
@@ -450,7 +406,7 @@ async fn write_spends(session: &mut Session, rows: &BatchRows) -> Result<(), Sto
     let of_usages = texts(act, usages.iter().map(|usage| &usage.purpose))?;
     let days = || rows.usage_days.iter().filter(|day| day.1.spends > 0);
     let windows = &rows.windows;
-    let query = sqlx::query(WRITE)
+    Ok(statement
         .bind(moves.iter().map(|(entry, ..)| entry.seq).collect::<Vec<_>>())
         .bind(lines)
         .bind(moves.iter().map(|(.., part)| part.lot.entry_seq).collect::<Vec<_>>())
@@ -493,19 +449,23 @@ async fn write_spends(session: &mut Session, rows: &BatchRows) -> Result<(), Sto
         .bind(windows.iter().map(|(_, window)| window.held.micros()).collect::<Vec<_>>())
         .bind(windows.iter().map(|(_, window)| window.spent.micros()).collect::<Vec<_>>())
         .bind(windows.iter().map(|(_, window)| i16::from(window.alerted)).collect::<Vec<_>>())
-        .bind(windows.iter().map(|(_, window)| window.told).collect::<Vec<_>>());
-    session.run(query).await.map(drop)
+        .bind(windows.iter().map(|(_, window)| window.told).collect::<Vec<_>>()))
 }
 
 fn project((_, _, _, project): &UsageDay) -> &str {
     project.as_ref().map_or("", |project| project.as_str())
 }
 
-async fn write_refunds(
+/// Writes what was given back.
+pub(crate) async fn write_refunds(
     session: &mut Session,
     rows: &BatchRows,
-    days: &[&(UsageDay, UsageSums)],
 ) -> Result<(), StoreError> {
+    let refunded = |day: &&(UsageDay, UsageSums)| day.1.refunded > Credits::ZERO;
+    let days: Vec<_> = rows.usage_days.iter().filter(refunded).collect();
+    if rows.refunds.is_empty() && days.is_empty() {
+        return Ok(());
+    }
     let query = sqlx::query(WRITE_REFUNDS)
         .bind(rows.refunds.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
         .bind(rows.refunds.iter().map(|(_, refunded)| refunded.micros()).collect::<Vec<_>>())
@@ -518,7 +478,10 @@ async fn write_refunds(
 }
 
 /// Removes before it adds, since one of a scope, window and action is in force at a time.
-async fn write_limits(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+pub(crate) async fn write_limits(
+    session: &mut Session,
+    rows: &BatchRows,
+) -> Result<(), StoreError> {
     let gone: HashMap<LimitId, Timestamp> = rows.limits_removed.iter().copied().collect();
     if !gone.is_empty() {
         let query = sqlx::query(REMOVE_LIMITS)
@@ -549,9 +512,15 @@ async fn write_limits(session: &mut Session, rows: &BatchRows) -> Result<(), Sto
     session.run(query).await.map(drop)
 }
 
-async fn write_profiles(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
-    let act = session.act;
-    let profiles = &rows.profiles;
+/// Writes accounts that appear and what they have set.
+pub(crate) async fn write_profiles(
+    session: &mut Session,
+    rows: &BatchRows,
+) -> Result<(), StoreError> {
+    let (act, profiles) = (session.act, &rows.profiles);
+    if profiles.is_empty() && rows.accounts.is_empty() {
+        return Ok(());
+    }
     let alerts: Vec<String> = profiles
         .iter()
         .map(|(_, profile)| serde_json::to_string(&profile.balance_alerts))

@@ -19,6 +19,7 @@ use sqlx::{
 };
 
 use crate::{
+    books::Company,
     error::failed,
     schema,
     session::{BEGIN, BEGIN_RELAXED, Session},
@@ -85,6 +86,7 @@ pub struct PostgresStore {
     whole: PgPool,
     settings: Arc<PgConnectOptions>,
     round_trips: Arc<AtomicU64>,
+    pub(crate) company: Arc<Company>,
     #[cfg(debug_assertions)]
     before_commit: Option<CommitHook>,
 }
@@ -162,6 +164,7 @@ impl PostgresStore {
             whole,
             settings: Arc::new(settings),
             round_trips,
+            company: Arc::default(),
             #[cfg(debug_assertions)]
             before_commit: None,
         })
@@ -208,6 +211,11 @@ impl PostgresStore {
     /// later commit, which lasts and makes it last too.
     pub(crate) async fn begin_relaxed(&self, act: &'static str) -> Result<Session, StoreError> {
         self.begin(&self.keyed, BEGIN_RELAXED, act).await
+    }
+
+    /// Statements on many keys at once of which each is its own commit.
+    pub(crate) async fn each_keyed(&self, act: &'static str) -> Result<Session, StoreError> {
+        Session::each(&self.keyed, Arc::clone(&self.round_trips), act).await
     }
 
     /// A unit of work on a page of rows.

@@ -17,41 +17,96 @@ use crate::{
     spending,
 };
 
-/// Accounts, entries, postings, operations, events, what was moved within lots, and the head.
-const WRITE_JOURNAL: &str = "WITH sums AS (\
+/// Accounts, entries, postings, operations, events, what was moved within lots, and the head: all of it if the head is
+/// at the revision that the batch was decided at, else nothing.
+macro_rules! journal_parts {
+    () => {
+        "head AS (\
+         UPDATE ledger_head SET entry_seq = COALESCE($46, entry_seq), entry_hash = COALESCE($47, entry_hash), \
+             event_seq = COALESCE($48, event_seq), account_number = COALESCE($49, account_number), \
+             booked_at = COALESCE($50, booked_at), revision = revision + 1 WHERE revision = $51 RETURNING revision), \
+     sums AS (\
          INSERT INTO book_account (number, account, unit, debits, credits) \
          SELECT number, account, unit, debits::numeric, credits::numeric \
          FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) \
-         AS row(number, account, unit, debits, credits) \
+         AS row(number, account, unit, debits, credits) WHERE EXISTS (SELECT 1 FROM head) \
          ON CONFLICT (number) DO UPDATE SET debits = EXCLUDED.debits, credits = EXCLUDED.credits), \
      entries AS (\
          INSERT INTO entry (seq, kind, operation_key, event_at, booked_at, transfer_id, order_id, reverses, \
              previous_hash, hash, version, facts) \
          SELECT * FROM UNNEST($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], \
-             $11::bytea[], $12::uuid[], $13::bigint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::text[])), \
+             $11::bytea[], $12::uuid[], $13::bigint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::text[]) WHERE EXISTS (SELECT 1 FROM head)), \
      postings AS (\
          INSERT INTO posting (entry_seq, line, account_number, side, quantity, listed) \
          SELECT entry_seq, line, account_number, side, quantity::numeric, listed \
          FROM UNNEST($18::bigint[], $19::smallint[], $20::bigint[], $21::text[], $22::text[], $23::boolean[]) \
-         AS row(entry_seq, line, account_number, side, quantity, listed)), \
+         AS row(entry_seq, line, account_number, side, quantity, listed) \
+         WHERE EXISTS (SELECT 1 FROM head)), \
      operations AS (\
          INSERT INTO operation (key, fingerprint, entry_seq, done_at, refusal) \
-         SELECT * FROM UNNEST($24::text[], $25::bytea[], $26::bigint[], $27::bigint[], $28::text[])), \
+         SELECT * FROM UNNEST($24::text[], $25::bytea[], $26::bigint[], $27::bigint[], $28::text[]) \
+         WHERE EXISTS (SELECT 1 FROM head)), \
      told AS (\
          INSERT INTO event (seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
          SELECT seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot::json \
          FROM UNNEST($29::bigint[], $30::text[], $31::text[], $32::uuid[], $33::bytea[], $34::bigint[], \
              $35::bigint[], $36::text[]) \
-         AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot)), \
+         AS row(seq, kind, account, order_id, transfer_id, entry_seq, created_at, snapshot) \
+         WHERE EXISTS (SELECT 1 FROM head)), \
      moved AS (\
          UPDATE lot l SET credits_left = row.credits_left, held = row.held, spent = row.spent, \
              expired = row.expired, taken = row.taken, revoked = row.revoked, warned = row.warned \
          FROM UNNEST($37::bigint[], $38::smallint[], $39::bigint[], $40::bigint[], $41::bigint[], $42::bigint[], \
              $43::bigint[], $44::boolean[], $45::boolean[]) \
          AS row(entry_seq, lot_index, credits_left, held, spent, expired, taken, revoked, warned) \
-         WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index) \
-     UPDATE ledger_head SET entry_seq = $46, entry_hash = $47, event_seq = $48, account_number = $49, \
-         booked_at = $50 WHERE $46 IS NOT NULL";
+         WHERE l.entry_seq = row.entry_seq AND l.lot_index = row.lot_index AND EXISTS (SELECT 1 FROM head))"
+    };
+}
+
+/// What holds, captures and spends bring, with the same condition.
+macro_rules! spending_parts {
+    () => {
+        "moves AS (\
+         INSERT INTO lot_move (entry_seq, line, lot_entry_seq, lot_index, from_bucket, to_bucket, credits) \
+         SELECT * FROM UNNEST($52::bigint[], $53::smallint[], $54::bigint[], $55::smallint[], $56::text[], $57::text[], \
+             $58::bigint[]) WHERE EXISTS (SELECT 1 FROM head)), \
+     ended AS (\
+         UPDATE hold h SET is_open = FALSE FROM UNNEST($59::uuid[]) AS row(id) \
+         WHERE h.id = row.id AND EXISTS (SELECT 1 FROM head)), \
+     holds AS (\
+         INSERT INTO hold (id, entry_seq, account, purpose, credits, made_at, expires_at, is_open) \
+         SELECT * FROM UNNEST($60::uuid[], $61::bigint[], $62::text[], $63::text[], $64::bigint[], $65::bigint[], \
+             $66::bigint[], $67::boolean[]) WHERE EXISTS (SELECT 1 FROM head)), \
+     resolutions AS (\
+         INSERT INTO hold_resolution (hold_id, kind, captured, entry_seq, resolved_at) \
+         SELECT * FROM UNNEST($68::uuid[], $69::text[], $70::bigint[], $71::bigint[], $72::bigint[]) \
+         WHERE EXISTS (SELECT 1 FROM head)), \
+     usages AS (\
+         INSERT INTO usage (entry_seq, account, hold_id, purpose, credits, refunded, counted_at, booked_at) \
+         SELECT * FROM UNNEST($73::bigint[], $74::text[], $75::uuid[], $76::text[], $77::bigint[], $78::bigint[], \
+             $79::bigint[], $80::bigint[]) WHERE EXISTS (SELECT 1 FROM head)), \
+     days AS (\
+         INSERT INTO usage_day (account, day, feature, project, spends, units, spent) \
+         SELECT * FROM UNNEST($81::text[], $82::integer[], $83::text[], $84::text[], $85::bigint[], $86::bigint[], \
+             $87::bigint[]) WHERE EXISTS (SELECT 1 FROM head) \
+         ON CONFLICT (account, day, feature, project) DO UPDATE SET spends = usage_day.spends + EXCLUDED.spends, \
+             units = usage_day.units + EXCLUDED.units, spent = usage_day.spent + EXCLUDED.spent), \
+     windows AS (\
+         INSERT INTO limit_window (limit_id, starts_at, ends_at, held, spent, alerted, told) \
+         SELECT * FROM UNNEST($88::uuid[], $89::bigint[], $90::bigint[], $91::bigint[], $92::bigint[], $93::smallint[], \
+             $94::boolean[]) WHERE EXISTS (SELECT 1 FROM head) \
+         ON CONFLICT (limit_id, starts_at) DO UPDATE SET held = EXCLUDED.held, spent = EXCLUDED.spent, \
+             alerted = EXCLUDED.alerted, told = EXCLUDED.told)"
+    };
+}
+
+/// The number of heads that were moved: one, or none where somebody else has written meanwhile.
+const WRITE_JOURNAL: &str = concat!("WITH ", journal_parts!(), " SELECT 1 FROM head");
+
+/// The same with spending: one statement, since nearly every batch of spending has most of it, and one that keeps
+/// nothing else is a unit of work by itself.
+const WRITE_SPENDING: &str =
+    concat!("WITH ", journal_parts!(), ", ", spending_parts!(), " SELECT 1 FROM head");
 
 /// Settlements, reversals, new lots, and what changes on transfers and orders. Whether an order's slot is held is not
 /// the ledger's to say. Spending alone does nothing of it.
@@ -123,19 +178,53 @@ const EVENTS: Copy = Copy {
 /// About how many bytes a row of the journal takes on its way.
 const ROW_BYTES: usize = 320;
 
-/// Writes the rows of one batch.
-pub(crate) async fn write(session: &mut Session, mut rows: BatchRows) -> Result<(), StoreError> {
-    spending::write(session, &rows).await?;
-    if rows.entries.len() >= COPIED_FROM {
-        copy_journal(session, &rows).await?;
-        rows.entries.clear();
-        rows.operations.clear();
-        rows.events.clear();
+/// Whether the rows of a batch are one statement: nothing but journal and spending, and not too much of it.
+pub(crate) const fn is_one_statement(rows: &BatchRows) -> bool {
+    rows.entries.len() < COPIED_FROM
+        && !has_marks(rows)
+        && rows.refunds.is_empty()
+        && rows.limits.is_empty()
+        && rows.limits_removed.is_empty()
+        && rows.accounts.is_empty()
+        && rows.profiles.is_empty()
+        && rows.cases_opened.is_empty()
+        && rows.cases_resolved.is_empty()
+}
+
+/// Writes journal and spending of a batch that was decided at a revision of the head; `false`, and nothing of it, where
+/// the head has moved since. Never waits for longer than whoever writes at the moment.
+pub(crate) async fn write_at(
+    session: &mut Session,
+    rows: &BatchRows,
+    revision: i64,
+) -> Result<bool, StoreError> {
+    let spends = rows.entries.iter().any(|entry| !entry.moves.is_empty());
+    let statement = if spends || !rows.windows.is_empty() { WRITE_SPENDING } else { WRITE_JOURNAL };
+    let mut query = journal(session.act, statement, rows)?.bind(revision);
+    if statement == WRITE_SPENDING {
+        query = spending::bind(session.act, query, rows)?;
     }
-    let journal = journal(session.act, &rows)?;
-    session.run(journal).await?;
-    if has_marks(&rows) {
-        session.run(marks(&rows)).await?;
+    Ok(session.run(query).await? > 0)
+}
+
+/// Writes the rows of one batch, under the head's lock.
+pub(crate) async fn write(
+    session: &mut Session,
+    rows: &BatchRows,
+    revision: i64,
+) -> Result<(), StoreError> {
+    spending::write_limits(session, rows).await?;
+    spending::write_profiles(session, rows).await?;
+    if rows.entries.len() >= COPIED_FROM {
+        copy_journal(session, rows).await?;
+    }
+    if !write_at(session, rows, revision).await? {
+        let why = "the head of the ledger moved under its lock".to_owned();
+        return Err(wrong(session.act)(StoreErrorKind::Corrupt(why)));
+    }
+    spending::write_refunds(session, rows).await?;
+    if has_marks(rows) {
+        session.run(marks(rows)).await?;
     }
     cases::open_cases(session, &rows.cases_opened).await?;
     cases::resolve_cases(session, &rows.cases_resolved).await?;
@@ -233,18 +322,27 @@ fn snapshots(act: &'static str, events: &[Event]) -> Result<Vec<String>, StoreEr
         .map_err(|error| wrong(act)(StoreErrorKind::Refused(error.to_string())))
 }
 
-fn journal(act: &'static str, rows: &BatchRows) -> Result<Statement<'static>, StoreError> {
-    let statement = bind_balances(sqlx::query(WRITE_JOURNAL), rows);
-    let statement = bind_entries(statement, &rows.entries);
-    let statement = bind_postings(act, statement, &rows.entries)?;
-    let operations = &rows.operations;
+fn journal(
+    act: &'static str,
+    statement: &'static str,
+    rows: &BatchRows,
+) -> Result<Statement<'static>, StoreError> {
+    // What is many was copied.
+    let (entries, operations, events) = if rows.entries.len() < COPIED_FROM {
+        (rows.entries.as_slice(), rows.operations.as_slice(), rows.events.as_slice())
+    } else {
+        (&[][..], &[][..], &[][..])
+    };
+    let statement = bind_balances(sqlx::query(statement), rows);
+    let statement = bind_entries(statement, entries);
+    let statement = bind_postings(act, statement, entries)?;
     let statement = statement
         .bind(operations.iter().map(|row| row.key.as_str()).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.fingerprint.as_slice()).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.entry_seq).collect::<Vec<_>>())
         .bind(operations.iter().map(|row| row.done_at.micros()).collect::<Vec<_>>())
         .bind(refusals(act, operations)?);
-    let statement = bind_moved(bind_events(act, statement, rows)?, rows);
+    let statement = bind_moved(bind_events(act, statement, events)?, rows);
     Ok(bind_head(statement, rows.head.as_ref()))
 }
 
@@ -319,9 +417,8 @@ fn bind_postings(
 fn bind_events(
     act: &'static str,
     statement: Statement<'static>,
-    rows: &BatchRows,
+    events: &[Event],
 ) -> Result<Statement<'static>, StoreError> {
-    let events = &rows.events;
     let snapshots = snapshots(act, events)?;
     Ok(statement
         .bind(events.iter().map(|event| event.seq).collect::<Vec<_>>())

@@ -7,6 +7,7 @@ mod corrupt;
 mod failures;
 mod laws;
 mod locks;
+mod overtaken;
 mod round_trips;
 mod scans;
 mod schema;
