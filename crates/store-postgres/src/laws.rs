@@ -47,7 +47,9 @@ const POSTINGS_OF_ENTRIES: &str = "SELECT FORMAT('posting %s/%s has no entry', p
 
 /// As [`POSTINGS_OF_ENTRIES`], where entries are known to have no gaps.
 const POSTINGS_BEYOND: &str = "SELECT FORMAT('posting %s/%s has no entry', entry_seq, line) AS broken FROM posting \
-     WHERE entry_seq < 1 OR entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
+     WHERE entry_seq < 1 \
+     UNION ALL SELECT FORMAT('posting %s/%s has no entry', entry_seq, line) FROM posting \
+     WHERE entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
 
 /// Balances equal the sum of postings, and every posting is on an account of the chart.
 const BALANCES_EQUAL_POSTINGS: &str = "SELECT FORMAT('account %s (%s in %s): balance %s/%s, postings %s/%s', \
@@ -75,11 +77,15 @@ const HEAD_IS_LAST: &str = "SELECT FORMAT('the head is at entry %s, the newest i
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(number), 0) AS number FROM book_account) AS newest \
      WHERE h.account_number <> newest.number LIMIT 100";
 
-/// An entry has exactly one operation, and an operation that made an entry made that one.
-const OPERATIONS_ONCE: &str = "SELECT FORMAT('entry %s of operation %s, operation of entry %s', \
-         e.seq, COALESCE(e.operation_key, o.key), o.entry_seq) AS broken \
-     FROM entry e FULL JOIN (SELECT * FROM operation WHERE entry_seq IS NOT NULL) AS o ON o.entry_seq = e.seq \
-     WHERE e.seq IS NULL OR o.key IS NULL OR o.key <> e.operation_key LIMIT 100";
+/// An entry has exactly one operation, and an operation that made an entry made that one. Where each of those made an
+/// entry of its own key, entries without one are told by their number.
+const OPERATIONS_ONCE: &str = "SELECT FORMAT('operation %s made entry %s, which is of operation %s', \
+         o.key, o.entry_seq, e.operation_key) AS broken \
+     FROM operation o LEFT JOIN entry e ON e.seq = o.entry_seq \
+     WHERE o.entry_seq IS NOT NULL AND e.operation_key IS DISTINCT FROM o.key \
+     UNION ALL SELECT FORMAT('entry %s is of operation %s, which made another one or none', e.seq, e.operation_key) \
+     FROM entry e WHERE (SELECT COUNT(*) FROM entry) <> (SELECT COUNT(entry_seq) FROM operation) AND NOT EXISTS (\
+         SELECT 1 FROM operation o WHERE o.key = e.operation_key AND o.entry_seq = e.seq) LIMIT 100";
 
 /// Each generation of a transfer but the last was reversed before the next was settled.
 const SETTLED_ONCE: &str = "SELECT FORMAT('transfer %s has %s settlements in force', \
@@ -153,7 +159,9 @@ const MOVES_OF_ENTRIES: &str = "SELECT FORMAT('a lot is moved by entry %s, which
 
 /// As [`MOVES_OF_ENTRIES`], where entries are known to have no gaps.
 const MOVES_BEYOND: &str = "SELECT FORMAT('a lot is moved by entry %s, which is not there', entry_seq) AS broken \
-     FROM lot_move WHERE entry_seq < 1 OR entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
+     FROM lot_move WHERE entry_seq < 1 \
+     UNION ALL SELECT FORMAT('a lot is moved by entry %s, which is not there', entry_seq) FROM lot_move \
+     WHERE entry_seq > (SELECT COALESCE(MAX(seq), 0) FROM entry) LIMIT 100";
 
 /// What an account's lots have left adds up to its credits, and what they have in holds to its held credits.
 const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \
@@ -164,7 +172,9 @@ const LOTS_EQUAL_BALANCE: &str = "SELECT FORMAT('%s: posted %s, lots %s', \
          UNION ALL SELECT 'held:' || account, SUM(held) FROM lot GROUP BY lot.account) AS l ON l.account = b.account \
      WHERE COALESCE(b.posted, 0) <> COALESCE(l.credits, 0) LIMIT 100";
 
-/// What is held is what open holds have; an ended hold has one end; a hold has the slices that its entry moved.
+/// What is held is what open holds have; an ended hold has one end; a hold has the slices that its entry moved. Most
+/// entries move one slice: sums are made only of those that move more, or another amount. Where every ended hold has its
+/// end, ends of no hold are told by their number.
 const HOLDS_END_ONCE: &str = "SELECT FORMAT('%s: posted %s, open holds %s', \
          COALESCE(b.account, h.account), COALESCE(b.posted, 0), COALESCE(h.credits, 0)) AS broken \
      FROM (SELECT account, credits - debits AS posted FROM book_account \
@@ -176,17 +186,22 @@ const HOLDS_END_ONCE: &str = "SELECT FORMAT('%s: posted %s, open holds %s', \
      FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
      WHERE h.is_open <> (r.hold_id IS NULL) OR r.captured > h.credits \
      UNION ALL SELECT FORMAT('hold %s of %s holds something else', h.id, h.credits) \
-     FROM hold h LEFT JOIN (SELECT entry_seq, SUM(credits) AS credits FROM lot_move \
-         WHERE to_bucket = 'held' GROUP BY entry_seq) AS m ON m.entry_seq = h.entry_seq \
-     WHERE h.credits <> COALESCE(m.credits, 0) \
-     UNION ALL SELECT FORMAT('the end of hold %s is of no hold', r.hold_id) \
-     FROM hold_resolution r WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id) LIMIT 100";
+     FROM hold h LEFT JOIN lot_move m ON m.entry_seq = h.entry_seq AND m.line = 0 AND m.to_bucket = 'held' \
+     WHERE CASE \
+         WHEN m.credits = h.credits AND h.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line = 1) THEN FALSE \
+         ELSE h.credits <> (SELECT COALESCE(SUM(credits), 0) FROM lot_move \
+             WHERE entry_seq = h.entry_seq AND to_bucket = 'held') END \
+     UNION ALL SELECT FORMAT('the end of hold %s is of no hold', r.hold_id) FROM hold_resolution r \
+     WHERE (SELECT COUNT(*) FROM hold_resolution) <> (SELECT COUNT(*) FROM hold WHERE NOT is_open) \
+         AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id) LIMIT 100";
 
 /// A spend is what its entry moved; days of usage add up to the spends.
 const USAGE_ADDS_UP: &str = "SELECT FORMAT('spend %s of %s moved something else', u.entry_seq, u.credits) AS broken \
-     FROM usage u LEFT JOIN (SELECT entry_seq, SUM(credits) AS credits FROM lot_move \
-         WHERE to_bucket = 'spent' GROUP BY entry_seq) AS m ON m.entry_seq = u.entry_seq \
-     WHERE u.credits <> COALESCE(m.credits, 0) \
+     FROM usage u LEFT JOIN lot_move m ON m.entry_seq = u.entry_seq AND m.line = 0 AND m.to_bucket = 'spent' \
+     WHERE CASE \
+         WHEN m.credits = u.credits AND u.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line = 1) THEN FALSE \
+         ELSE u.credits <> (SELECT COALESCE(SUM(credits), 0) FROM lot_move \
+             WHERE entry_seq = u.entry_seq AND to_bucket = 'spent') END \
      UNION ALL SELECT FORMAT('the days of %s have %s of %s: %s, spends %s', \
          account, feature, project, SUM(by_day), SUM(by_spend)) \
      FROM (SELECT account, feature, project, spent - refunded AS by_day, 0 AS by_spend FROM usage_day \

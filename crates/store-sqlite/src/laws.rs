@@ -114,10 +114,12 @@ const HEAD_IS_LAST: &str = "SELECT FORMAT('the head is at entry %s, the newest i
      FROM ledger_head h CROSS JOIN (SELECT COALESCE(MAX(number), 0) AS number FROM book_account) AS newest \
      WHERE h.account_number <> newest.number";
 
-/// An entry has exactly one operation, and an operation that made an entry made that one.
+/// An entry has exactly one operation, and an operation that made an entry made that one. Where each of those made an
+/// entry of its own key, entries without one are told by their number.
 const OPERATIONS_ONCE: &str = "SELECT FORMAT('entry %s is of operation %s, which made entry %s', \
          e.seq, e.operation_key, o.entry_seq) AS broken \
-     FROM entry e LEFT JOIN operation o ON o.key = e.operation_key WHERE o.entry_seq IS NOT e.seq \
+     FROM entry e LEFT JOIN operation o ON o.key = e.operation_key \
+     WHERE (SELECT COUNT(*) FROM entry) <> (SELECT COUNT(entry_seq) FROM operation) AND o.entry_seq IS NOT e.seq \
      UNION ALL SELECT FORMAT('operation %s made entry %s, which is of operation %s', \
          o.key, o.entry_seq, e.operation_key) \
      FROM operation o LEFT JOIN entry e ON e.seq = o.entry_seq \
@@ -188,7 +190,8 @@ const LOTS_MOVED: &str = "SELECT FORMAT('lot %s/%s: %s left, %s held, %s spent, 
          OR l.granted <> l.credits_left + l.held + l.spent + l.expired + l.taken \
          OR NOT EXISTS (SELECT 1 FROM entry e WHERE e.seq = l.entry_seq) \
      UNION ALL SELECT FORMAT('entry %s moves lot %s/%s, which is not there', m.entry_seq, m.lot_entry_seq, m.lot_index) \
-     FROM lot_move m WHERE NOT EXISTS (\
+     FROM (SELECT lot_entry_seq, lot_index, MIN(entry_seq) AS entry_seq FROM lot_move \
+         GROUP BY lot_entry_seq, lot_index) AS m WHERE NOT EXISTS (\
          SELECT 1 FROM lot l WHERE l.entry_seq = m.lot_entry_seq AND l.lot_index = m.lot_index)";
 
 /// An entry moved what was moved.
@@ -219,6 +222,7 @@ const HOLD_SUMS: &str = "SELECT account AS place, 'credits' AS subject, 1 AS plu
      UNION ALL SELECT 'held:' || account, 'credits', 0, CAST(credits AS TEXT), 0 FROM hold WHERE is_open = 1 \
      ORDER BY place";
 
+/// Where every ended hold has its end, ends of no hold are told by their number.
 const HOLDS_END_ONCE: &str = "SELECT FORMAT('hold %s is open: %s, ended: %s, by entry %s', \
          lower(hex(h.id)), h.is_open, r.kind, r.entry_seq) AS broken \
      FROM hold h LEFT JOIN hold_resolution r ON r.hold_id = h.id \
@@ -226,7 +230,9 @@ const HOLDS_END_ONCE: &str = "SELECT FORMAT('hold %s is open: %s, ended: %s, by 
          OR h.credits <> (SELECT COALESCE(SUM(m.credits), 0) FROM lot_move m \
              WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') \
      UNION ALL SELECT FORMAT('the end of hold %s is of no hold', lower(hex(r.hold_id))) \
-     FROM hold_resolution r WHERE NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id)";
+     FROM hold_resolution r \
+     WHERE (SELECT COUNT(*) FROM hold_resolution) <> (SELECT COUNT(*) FROM hold WHERE is_open = 0) \
+         AND NOT EXISTS (SELECT 1 FROM hold h WHERE h.id = r.hold_id)";
 
 /// A spend is what its entry moved; days of usage add up to the spends.
 const USAGE_MOVED: &str = "SELECT FORMAT('spend %s of %s moved something else', u.entry_seq, u.credits) AS broken \
