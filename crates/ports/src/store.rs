@@ -141,10 +141,12 @@ pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
 /// What settling keeps: the books.
 #[async_trait]
 pub trait BooksStore: Send + Sync + std::fmt::Debug {
-    /// Locks the head, loads what `touches` names in a fixed number of round trips, calls `decide` once, writes
-    /// its rows in bulk, commits once. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of
-    /// `touches` holds, and goes on to hold until the commit. Transfers are locked against the follower. Nothing is
-    /// written if the rows are empty.
+    /// Loads what `touches` names in a fixed number of round trips, calls `decide`, writes its rows in bulk, commits
+    /// once. What is committed was decided from the books as they stand before that commit: a store locks the head first,
+    /// or writes only where the head has not moved since, and then calls `decide` again with what is there now; the last
+    /// call counts. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of `touches` holds, and
+    /// goes on to hold until the commit. Transfers are locked against the follower. Nothing is written if the rows are
+    /// empty.
     ///
     /// Rows that break a constraint are refused whole, with an error that is not transient. The constraints: one row
     /// per operation key, entry number, event number, account and unit, lot; one settlement and one reversal per transfer

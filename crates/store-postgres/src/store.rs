@@ -295,3 +295,38 @@ impl Single<'_> {
         Ok(done.rows_affected())
     }
 }
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests {
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::cluster::Cluster;
+
+    async fn level(session: &mut Session) -> String {
+        let rows = session.rows(sqlx::query("SHOW synchronous_commit")).await.expect("tells");
+        rows.first().expect("one").get(0)
+    }
+
+    #[tokio::test]
+    async fn only_a_relaxed_session_does_not_wait_for_the_disk() {
+        let cluster = Cluster::shared().await.expect("a cluster");
+        let url = cluster.database().await.expect("a database");
+        let options = PostgresOptions { bulk_connections_max: 1, ..PostgresOptions::default() };
+        let store = PostgresStore::connect(&url, &options).await.expect("a store");
+        for is_committed in [true, false] {
+            let mut relaxed = store.begin_relaxed("look").await.expect("begins");
+            assert_eq!(level(&mut relaxed).await, "off");
+            if is_committed {
+                relaxed.commit().await.expect("commits");
+            } else {
+                drop(relaxed);
+            }
+            let mut next = store.begin_keyed("look").await.expect("begins");
+            assert_eq!(level(&mut next).await, "on", "after commit: {is_committed}");
+            drop(next);
+            let mut each = store.each_keyed("look").await.expect("begins");
+            assert_eq!(level(&mut each).await, "on", "after commit: {is_committed}");
+        }
+    }
+}
