@@ -335,11 +335,11 @@ pub(crate) fn lot(row: &PgRow) -> Read<Lot> {
     })
 }
 
-/// Reads the row of `ledger_head`.
-pub(crate) fn head(row: &PgRow) -> Read<Head> {
+/// Reads the row of `ledger_head` whose newest entry is known.
+pub(crate) fn head(row: &PgRow, entry_seq: i64) -> Read<Head> {
     let fields = Fields(row);
     Ok(Head {
-        entry_seq: fields.get("entry_seq")?,
+        entry_seq,
         entry_hash: fields.hash("entry_hash")?,
         event_seq: fields.get("event_seq")?,
         account_number: fields.get("account_number")?,

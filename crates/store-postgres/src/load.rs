@@ -2,12 +2,12 @@
 //!
 //! The head is locked before anything else is read: what follows it is the state as the writer before left it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use inspay_ledger::OperationKey;
 use inspay_ledger::{ChainProgress, Head, LedgerState, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
-use inspay_primitives::{ChainId, Fence, Timestamp};
+use inspay_primitives::{AccountId, ChainId, Fence, Timestamp};
 use sqlx::{postgres::PgRow, types::Uuid};
 
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     halts::is_halted,
     lease::now_micros,
     session::Session,
-    spending,
+    spending::{self, select_holds, select_limits},
 };
 
 /// The head, and whether each fence holds, in the order given. A holding that is looked at cannot be taken over or lose
@@ -37,11 +37,17 @@ const LOCK_HEAD: &str = concat!(
      FROM ledger_head FOR UPDATE OF ledger_head",
 );
 
-/// The head as it is now, with the operations that are stored under keys: one row for each, or one.
-const HEAD: &str = "SELECT h.entry_seq, h.entry_hash, h.event_seq, h.account_number, h.booked_at, h.revision, o.key, \
-         o.fingerprint, o.made_entry, o.refusal \
-     FROM ledger_head h LEFT JOIN LATERAL (SELECT key, fingerprint, entry_seq AS made_entry, refusal FROM operation \
-         WHERE key = ANY($1::text[]) OFFSET 0) AS o ON TRUE";
+/// The head as it is now, with the operations that are stored under keys, one row for each or one; and, in rows of their
+/// own, the holds that are touched.
+const HEAD_AND_HOLDS: &str = concat!(
+    "SELECT head.*, held.* FROM (\
+         SELECT h.entry_seq AS head_seq, h.entry_hash, h.event_seq, h.account_number, h.booked_at, h.revision, o.key, \
+             o.fingerprint, o.made_entry, o.refusal \
+         FROM ledger_head h LEFT JOIN LATERAL (SELECT key, fingerprint, entry_seq AS made_entry, refusal FROM operation \
+             WHERE key = ANY($4::text[]) OFFSET 0) AS o ON TRUE) AS head FULL JOIN (",
+    select_holds!("$1", "$2", "$3"),
+    ") AS held ON FALSE",
+);
 
 const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq AS made_entry, refusal FROM operation WHERE key = ANY($1::text[])";
 
@@ -90,10 +96,29 @@ const LOTS: &str = concat!(
              WHERE entry_seq = posted.entry_seq AND transfer_id = wanted.transfer_id OFFSET 0) AS found) AS l",
 );
 
-const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits::text AS debits, b.credits::text AS credits \
-     FROM UNNEST($1::text[], $2::text[]) AS wanted(account, unit) CROSS JOIN LATERAL (\
-         SELECT * FROM book_account \
-         WHERE account = wanted.account AND unit = wanted.unit OFFSET 0) AS b";
+macro_rules! select_balances {
+    ($accounts:literal, $units:literal) => {
+        concat!(
+            "SELECT b.number, b.account, b.unit, b.debits::text AS debits, b.credits::text AS credits FROM UNNEST(",
+            $accounts,
+            "::text[], ",
+            $units,
+            "::text[]) AS wanted(account, unit) CROSS JOIN LATERAL (SELECT * FROM book_account \
+                 WHERE account = wanted.account AND unit = wanted.unit OFFSET 0) AS b"
+        )
+    };
+}
+
+const BALANCES: &str = select_balances!("$1", "$2");
+
+/// Balances and, in rows of their own, what limits spenders.
+const BALANCES_AND_LIMITS: &str = concat!(
+    "SELECT balances.*, limits.* FROM (",
+    select_balances!("$1", "$2"),
+    ") AS balances FULL JOIN (",
+    select_limits!("$3", "$4"),
+    ") AS limits ON FALSE",
+);
 
 /// Locks the end of the journal until the session ends, and refuses to go on unless every fence holds until then; its
 /// revision too.
@@ -125,7 +150,8 @@ pub(crate) async fn lock_head(
 }
 
 fn head(row: &PgRow) -> Read<(Head, i64)> {
-    Ok((codec::head(row)?, Fields(row).get("revision")?))
+    let fields = Fields(row);
+    Ok((codec::head(row, fields.get("entry_seq")?)?, fields.get("revision")?))
 }
 
 /// Loads what `touches` names, under the head's lock.
@@ -154,18 +180,28 @@ pub(crate) async fn load_unlocked(
     touches: &Touches,
 ) -> Result<(LedgerState, i64), StoreError> {
     let wrong = wrong(session.act);
-    let rows = session.rows(sqlx::query(HEAD).bind(keys(touches))).await?;
-    let Some(first) = rows.first() else {
-        return Err(wrong(StoreErrorKind::Corrupt("the ledger has no head".to_owned())));
-    };
-    let (head, revision) = head(first).map_err(&wrong)?;
-    let mut state = LedgerState { head, ..LedgerState::default() };
+    let query = spending::bind_wanted_holds(sqlx::query(HEAD_AND_HOLDS), touches);
+    let rows = session.rows(query.bind(keys(touches))).await?;
+    let mut found = None;
+    let (mut operations, mut holds) = (HashMap::new(), HashMap::new());
     for row in &rows {
-        if Fields(row).get::<Option<&str>>("key").map_err(&wrong)?.is_some() {
-            state.operations.extend([operation(row).map_err(&wrong)?]);
+        let fields = Fields(row);
+        let Some(head_seq) = fields.get::<Option<i64>>("head_seq").map_err(&wrong)? else {
+            let hold = spending::hold_with_slices(row).map_err(&wrong)?;
+            holds.insert(hold.id, hold);
+            continue;
+        };
+        let head = codec::head(row, head_seq).map_err(&wrong)?;
+        found = Some((head, fields.get("revision").map_err(&wrong)?));
+        if fields.get::<Option<&str>>("key").map_err(&wrong)?.is_some() {
+            operations.extend([operation(row).map_err(&wrong)?]);
         }
     }
-    load_credits(session, touches, &mut state).await?;
+    let Some((head, revision)) = found else {
+        return Err(wrong(StoreErrorKind::Corrupt("the ledger has no head".to_owned())));
+    };
+    let mut state = LedgerState { head, operations, holds, ..LedgerState::default() };
+    load_what_is_left(session, touches, &mut state).await?;
     Ok((state, revision))
 }
 
@@ -176,8 +212,18 @@ async fn load_credits(
 ) -> Result<(), StoreError> {
     spending::load_named(session, touches, state).await?;
     load_lots(session, touches, state).await?;
-    spending::load(session, touches, state).await?;
-    load_balances(session, touches, state).await
+    load_what_is_left(session, touches, state).await
+}
+
+/// Loads what accounts have and what limits them, once it is known which are touched.
+async fn load_what_is_left(
+    session: &mut Session,
+    touches: &Touches,
+    state: &mut LedgerState,
+) -> Result<(), StoreError> {
+    let spenders = state.spenders(touches);
+    spending::load(session, touches, &spenders, state).await?;
+    load_balances(session, touches, &spenders, state).await
 }
 
 fn keys(touches: &Touches) -> Vec<&str> {
@@ -291,14 +337,30 @@ async fn load_lots(
 async fn load_balances(
     session: &mut Session,
     touches: &Touches,
+    spenders: &BTreeSet<AccountId>,
     state: &mut LedgerState,
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
     let touched = state.accounts_touched(touches);
     let accounts: Vec<String> = touched.iter().map(|(account, _)| account.to_string()).collect();
     let units: Vec<String> = touched.iter().map(|(_, unit)| unit.to_string()).collect();
-    let query = sqlx::query(BALANCES).bind(accounts).bind(units);
-    let balances = all(&session.rows(query).await?, codec::balance).map_err(&wrong)?;
-    state.balances.extend(balances);
+    if spenders.is_empty() {
+        let query = sqlx::query(BALANCES).bind(accounts).bind(units);
+        let balances = all(&session.rows(query).await?, codec::balance).map_err(&wrong)?;
+        state.balances.extend(balances);
+        return Ok(());
+    }
+    let query = sqlx::query(BALANCES_AND_LIMITS)
+        .bind(accounts)
+        .bind(units)
+        .bind(spenders.iter().map(AccountId::as_str).collect::<Vec<_>>())
+        .bind(state.windows_since(touches).micros());
+    for row in &session.rows(query).await? {
+        if Fields(row).get::<Option<i64>>("number").map_err(&wrong)?.is_some() {
+            state.balances.extend([codec::balance(row).map_err(&wrong)?]);
+        } else {
+            spending::take_limits(state, row).map_err(&wrong)?;
+        }
+    }
     Ok(())
 }

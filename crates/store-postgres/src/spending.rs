@@ -43,21 +43,36 @@ macro_rules! limit_columns {
 }
 pub(crate) use limit_columns;
 
-/// Holds by their ids, and open ones of accounts that have run out, each with its slices in order.
-const HOLDS: &str = concat!(
-    "SELECT ",
-    hold_columns!(),
-    ", s.lot_entry_seqs, s.lot_indexes, s.slices FROM (SELECT found.* FROM UNNEST($1::uuid[]) AS wanted(id) \
-             CROSS JOIN LATERAL (SELECT * FROM hold WHERE id = wanted.id OFFSET 0) AS found \
-         UNION ALL SELECT found.* FROM UNNEST($2::text[]) AS wanted(account) \
-             CROSS JOIN LATERAL (SELECT * FROM hold \
-                 WHERE account = wanted.account AND is_open AND expires_at <= $3 OFFSET 0) AS found) AS h \
-     LEFT JOIN LATERAL (SELECT * FROM hold_resolution WHERE hold_id = h.id OFFSET 0) AS r ON TRUE \
-     CROSS JOIN LATERAL (\
-         SELECT ARRAY_AGG(m.lot_entry_seq ORDER BY m.line) AS lot_entry_seqs, \
-             ARRAY_AGG(m.lot_index ORDER BY m.line) AS lot_indexes, ARRAY_AGG(m.credits ORDER BY m.line) AS slices \
-         FROM lot_move m WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') AS s",
-);
+/// Holds by their ids, the first value, and open ones of accounts, the second, that have run out by the third; each with
+/// its slices in order.
+macro_rules! select_holds {
+    ($ids:literal, $accounts:literal, $due_by:literal) => {
+        concat!(
+            "SELECT ",
+            $crate::spending::hold_columns!(),
+            ", s.lot_entry_seqs, s.lot_indexes, s.slices FROM (SELECT found.* FROM UNNEST(",
+            $ids,
+            "::uuid[]) AS wanted(id) \
+                     CROSS JOIN LATERAL (SELECT * FROM hold WHERE id = wanted.id OFFSET 0) AS found \
+                 UNION ALL SELECT found.* FROM UNNEST(",
+            $accounts,
+            "::text[]) AS wanted(account) \
+                     CROSS JOIN LATERAL (SELECT * FROM hold \
+                         WHERE account = wanted.account AND is_open AND expires_at <= ",
+            $due_by,
+            " OFFSET 0) AS found) AS h \
+             LEFT JOIN LATERAL (SELECT * FROM hold_resolution WHERE hold_id = h.id OFFSET 0) AS r ON TRUE \
+             CROSS JOIN LATERAL (\
+                 SELECT ARRAY_AGG(m.lot_entry_seq ORDER BY m.line) AS lot_entry_seqs, \
+                     ARRAY_AGG(m.lot_index ORDER BY m.line) AS lot_indexes, \
+                     ARRAY_AGG(m.credits ORDER BY m.line) AS slices \
+                 FROM lot_move m WHERE m.entry_seq = h.entry_seq AND m.to_bucket = 'held') AS s"
+        )
+    };
+}
+pub(crate) use select_holds;
+
+const HOLDS: &str = select_holds!("$1", "$2", "$3");
 
 const USAGES: &str = concat!(
     "SELECT ",
@@ -84,18 +99,29 @@ const LOTS: &str = concat!(
                  WHERE account = wanted.account AND is_left OFFSET 0) AS found) AS l",
 );
 
-/// Profiles of accounts, their limits in force, and those limits' windows that end after a time: one row for each
-/// window, and one for a limit without, and for a profile without.
-const LIMITS: &str = "SELECT wanted.account AS owner, p.zone, p.balance_alerts, p.told_credits, p.told_entry_seq, \
-         p.told_lot_index, l.id, l.account, l.scope, l.scope_name, l.time_window, l.action, l.cap, l.alerts, l.set_at, \
-         w.starts_at, w.ends_at, w.held, w.spent, w.alerted, w.told \
-     FROM UNNEST($1::text[]) AS wanted(account) \
-     LEFT JOIN LATERAL (SELECT * FROM account_profile WHERE account = wanted.account OFFSET 0) AS p ON TRUE \
-     LEFT JOIN LATERAL (SELECT * FROM usage_limit \
-         WHERE account = wanted.account AND removed_at IS NULL OFFSET 0) AS l ON TRUE \
-     LEFT JOIN LATERAL (SELECT * FROM limit_window \
-         WHERE limit_id = l.id AND ends_at > $2 OFFSET 0) AS w ON TRUE \
-     WHERE p.account IS NOT NULL OR l.id IS NOT NULL";
+/// Profiles of accounts, the first value, their limits in force, and those limits' windows that end after the second: one
+/// row for each window, and one for a limit without, and for a profile without.
+macro_rules! select_limits {
+    ($accounts:literal, $since:literal) => {
+        concat!(
+            "SELECT wanted.account AS owner, p.zone, p.balance_alerts, p.told_credits, p.told_entry_seq, \
+                 p.told_lot_index, l.id, l.scope, l.scope_name, l.time_window, l.action, l.cap, l.alerts, l.set_at, \
+                 w.starts_at, w.ends_at, w.held, w.spent, w.alerted, w.told \
+             FROM UNNEST(",
+            $accounts,
+            "::text[]) AS wanted(account) \
+             LEFT JOIN LATERAL (SELECT * FROM account_profile WHERE account = wanted.account OFFSET 0) AS p ON TRUE \
+             LEFT JOIN LATERAL (SELECT * FROM usage_limit \
+                 WHERE account = wanted.account AND removed_at IS NULL OFFSET 0) AS l ON TRUE \
+             LEFT JOIN LATERAL (SELECT * FROM limit_window \
+                 WHERE limit_id = l.id AND ends_at > ",
+            $since,
+            " OFFSET 0) AS w ON TRUE \
+             WHERE p.account IS NOT NULL OR l.id IS NOT NULL"
+        )
+    };
+}
+pub(crate) use select_limits;
 
 const ACCOUNTS: &str = "SELECT a.id FROM UNNEST($1::text[]) AS wanted(id) \
      CROSS JOIN LATERAL (SELECT id FROM account WHERE id = wanted.id OFFSET 0) AS a";
@@ -138,6 +164,17 @@ const NEW_PROFILES: &str = "WITH appeared AS (\
          told_credits = EXCLUDED.told_credits, told_entry_seq = EXCLUDED.told_entry_seq, \
          told_lot_index = EXCLUDED.told_lot_index";
 
+/// Binds what [`select_holds`] asks for.
+pub(crate) fn bind_wanted_holds(
+    statement: Statement<'static>,
+    touches: &Touches,
+) -> Statement<'static> {
+    statement
+        .bind(touches.holds.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+        .bind(touches.spenders.iter().map(AccountId::as_str).collect::<Vec<_>>())
+        .bind(touches.due_by.micros())
+}
+
 /// Loads holds and spends that are named, and holds of spenders that ran out; the spends' slices come with [`load`].
 pub(crate) async fn load_named(
     session: &mut Session,
@@ -146,9 +183,7 @@ pub(crate) async fn load_named(
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
     if !touches.holds.is_empty() || !touches.spenders.is_empty() {
-        let ids: Vec<Uuid> = touches.holds.iter().map(|id| id.uuid()).collect();
-        let accounts: Vec<&str> = touches.spenders.iter().map(AccountId::as_str).collect();
-        let query = sqlx::query(HOLDS).bind(ids).bind(accounts).bind(touches.due_by.micros());
+        let query = bind_wanted_holds(sqlx::query(HOLDS), touches);
         let holds = all(&session.rows(query).await?, hold_with_slices).map_err(&wrong)?;
         state.holds.extend(holds.into_iter().map(|hold| (hold.id, hold)));
     }
@@ -161,29 +196,24 @@ pub(crate) async fn load_named(
     Ok(())
 }
 
-/// Loads what the spenders have, once orders, holds and spends are loaded.
+/// Loads what the spenders have left, once orders, holds and spends are loaded.
 pub(crate) async fn load(
     session: &mut Session,
     touches: &Touches,
+    spenders: &BTreeSet<AccountId>,
     state: &mut LedgerState,
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
     load_slices(session, state).await?;
-    let spenders = state.spenders(touches);
     if !spenders.is_empty() {
         let accounts: Vec<&str> = spenders.iter().map(AccountId::as_str).collect();
         let lots: BTreeSet<LotId> = state.lots_of_slices().collect();
         let query = sqlx::query(LOTS)
             .bind(lots.iter().map(|lot| lot.entry_seq).collect::<Vec<_>>())
             .bind(lots.iter().map(|lot| lot.index).collect::<Vec<_>>())
-            .bind(accounts.clone());
+            .bind(accounts);
         let lots = all(&session.rows(query).await?, codec::lot).map_err(&wrong)?;
         state.lots.extend(lots.into_iter().map(|lot| (lot.id, lot)));
-        let since = state.windows_since(touches).micros();
-        let query = sqlx::query(LIMITS).bind(accounts).bind(since);
-        for row in &session.rows(query).await? {
-            take_limits(state, row).map_err(&wrong)?;
-        }
     }
     if !touches.granted.is_empty() {
         let accounts: Vec<&str> = touches.granted.iter().map(AccountId::as_str).collect();
@@ -236,13 +266,14 @@ async fn load_bases(
     Ok(())
 }
 
-fn take_limits(state: &mut LedgerState, row: &PgRow) -> Read<()> {
+/// Takes in a row of [`select_limits`].
+pub(crate) fn take_limits(state: &mut LedgerState, row: &PgRow) -> Read<()> {
     let fields = Fields(row);
     if fields.get::<Option<&str>>("zone")?.is_some() {
         state.profiles.insert(fields.account("owner")?, profile(row)?);
     }
     if fields.get::<Option<Uuid>>("id")?.is_some() {
-        let limit = limit(row)?;
+        let limit = limit_of(fields.account("owner")?, row)?;
         if fields.get::<Option<i64>>("starts_at")?.is_some() {
             let window = window(row)?;
             state.windows.insert((limit.id, window.span.start), window);
@@ -279,7 +310,8 @@ pub(crate) fn hold(row: &PgRow) -> Read<Hold> {
     })
 }
 
-fn hold_with_slices(row: &PgRow) -> Read<Hold> {
+/// Reads a row of [`select_holds`].
+pub(crate) fn hold_with_slices(row: &PgRow) -> Read<Hold> {
     let fields = Fields(row);
     let entries: Vec<i64> = fields.get::<Option<_>>("lot_entry_seqs")?.unwrap_or_default();
     let indexes: Vec<i16> = fields.get::<Option<_>>("lot_indexes")?.unwrap_or_default();
@@ -344,12 +376,16 @@ pub(crate) fn profile(row: &PgRow) -> Read<Profile> {
 
 /// Reads the columns of `limit_columns!`.
 pub(crate) fn limit(row: &PgRow) -> Read<Limit> {
+    limit_of(Fields(row).account("account")?, row)
+}
+
+fn limit_of(account: AccountId, row: &PgRow) -> Read<Limit> {
     let fields = Fields(row);
     let (scope, name): (&str, &str) = (fields.get("scope")?, fields.get("scope_name")?);
     let alerts: &str = fields.get("alerts")?;
     Ok(Limit {
         id: LimitId::from_uuid(fields.get("id")?),
-        account: fields.account("account")?,
+        account,
         scope: LimitScope::parse(scope, name).ok_or_else(|| corrupt("scope", scope))?,
         window: fields.text("time_window", LimitWindow::parse)?,
         action: fields.text("action", LimitAction::parse)?,
