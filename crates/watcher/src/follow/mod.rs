@@ -21,6 +21,8 @@ mod tags;
 mod words;
 
 #[cfg(test)]
+mod edges;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod properties;

@@ -244,3 +244,25 @@ pub(super) fn settle(follow: &mut Follow, model: &Model, kept: &mut Kept) -> Tur
     }
     panic!("the machine does not come to rest: {follow:?}");
 }
+
+/// A follower that has applied the whole of a chain of `blocks`.
+pub(super) fn followed(blocks: u64) -> (Follow, Model, Kept) {
+    let model = Model::new(blocks);
+    let mut kept = Kept::default();
+    let mut follow = Follow::restore(rules(), None, &[]);
+    assert_eq!(settle(&mut follow, &model, &mut kept), Turn::Idle(Idle::AtHead));
+    kept.commits.clear();
+    (follow, model, kept)
+}
+
+/// The questions asked until the machine rests.
+pub(super) fn questions(follow: &mut Follow, model: &Model, kept: &mut Kept) -> Vec<Next> {
+    follow.look();
+    let mut asked = Vec::new();
+    loop {
+        asked.push(follow.next());
+        if turn(follow, model, &model.head().clone(), kept) != Turn::Went {
+            return asked;
+        }
+    }
+}

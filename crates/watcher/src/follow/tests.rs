@@ -5,35 +5,13 @@ use inspay_primitives::{B256, BlockRef};
 
 use super::{
     Disagreement, Fact, Follow, HaltReason, Idle, Next,
-    model::{Kept, Model, Turn, prove, rules, settle, turn},
+    model::{Kept, Model, Turn, followed, prove, questions, rules, settle, turn},
 };
-
-/// A follower that has applied the whole of a chain of `blocks`.
-fn followed(blocks: u64) -> (Follow, Model, Kept) {
-    let model = Model::new(blocks);
-    let mut kept = Kept::default();
-    let mut follow = Follow::restore(rules(), None, &[]);
-    assert_eq!(settle(&mut follow, &model, &mut kept), Turn::Idle(Idle::AtHead));
-    kept.commits.clear();
-    (follow, model, kept)
-}
 
 fn assert_follows(model: &Model, kept: &Kept) {
     let applied: Vec<_> = kept.canonical.values().copied().collect();
     let canonical: Vec<_> = model.canonical.iter().map(|header| header.block.hash).collect();
     assert_eq!(applied, canonical);
-}
-
-/// The questions asked until the machine rests.
-fn questions(follow: &mut Follow, model: &Model, kept: &mut Kept) -> Vec<Next> {
-    follow.look();
-    let mut asked = Vec::new();
-    loop {
-        asked.push(follow.next());
-        if turn(follow, model, &model.head().clone(), kept) != Turn::Went {
-            return asked;
-        }
-    }
 }
 
 #[test]
