@@ -50,7 +50,7 @@ impl Follow {
             return Err(Disagreement::WrongProof { number: header.block.number });
         }
         let is_whole = proven.len() == leg.len();
-        if proven.is_empty() || proven.len() > leg.len() || (!is_whole && ancestor != tip) {
+        if proven.len() > leg.len() || (!is_whole && ancestor != tip) {
             return Err(Disagreement::BranchInPart { number: last });
         }
         let added: Vec<AppliedBlock> = proven
@@ -147,9 +147,7 @@ impl Follow {
         self.window.prune_below(applying.window_from);
         self.cursor = Some(applying.cursor);
         self.checked = true;
-        if self.audit == Audit::Passed {
-            self.audit = Audit::AsStored;
-        }
+        self.audit = Audit::AsStored;
         // After a change of branch the tags are seen anew before they decide anything.
         if let Some(head) = self.head.take_if(|_| !changed_branch) {
             self.plan(head);
@@ -181,9 +179,7 @@ impl Follow {
     pub fn range_committed(&mut self, cursor: CursorRecord) {
         self.window = Window::at(cursor.tip);
         self.cursor = Some(cursor);
-        if self.audit == Audit::Passed {
-            self.audit = Audit::AsStored;
-        }
+        self.audit = Audit::AsStored;
         if self.aim == (Aim::Ranges { to: cursor.tip.number }) {
             self.checked = true;
             self.aim = Aim::Look;
