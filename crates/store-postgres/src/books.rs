@@ -20,7 +20,7 @@ use crate::{
     halts::is_halted,
     load::{load, load_unlocked, lock_head},
     store::PostgresStore,
-    write::{is_one_statement, write, write_at},
+    write::{COPIED_FROM, is_one_statement, write, write_at},
 };
 
 /// The most round trips that one [`BooksStore::transact`] makes, however large the batch: begin, the head,
@@ -148,9 +148,6 @@ const FREE_SLOTS: &str = concat!(
 
 const WRITE_BOOKS: &str = "write the books";
 
-/// Operations from which on the lock is taken outright: so many are not written by one statement.
-const UNLOCKED_MAX: usize = 500;
-
 /// After somebody else was met, so many batches take the lock outright.
 const LOCKED_BATCHES: u32 = 64;
 
@@ -182,9 +179,9 @@ enum Unlocked {
     TooMuch,
 }
 
-/// Whether a batch touches nothing that anybody changes without moving the head's revision.
+/// Whether a batch touches nothing that anybody changes without moving the head's revision, and not too much.
 fn spends_only(touches: &Touches) -> bool {
-    touches.keys.len() < UNLOCKED_MAX
+    touches.keys.len() < COPIED_FROM
         && !(touches.spenders.is_empty() && touches.holds.is_empty())
         && touches.transfers.is_empty()
         && touches.orders.is_empty()

@@ -19,6 +19,7 @@ mod idempotency;
 mod laws;
 mod lease;
 mod load;
+mod marks;
 mod orders;
 mod rates;
 mod read;

@@ -492,16 +492,24 @@ fn project((_, _, _, project): &UsageDay) -> &str {
     project.as_ref().map_or("", |project| project.as_str())
 }
 
+fn refunded_days(rows: &BatchRows) -> impl Iterator<Item = &(UsageDay, UsageSums)> {
+    rows.usage_days.iter().filter(|day| day.1.refunded > Credits::ZERO)
+}
+
+/// Whether anything of spends was given back.
+pub(crate) fn has_refunds(rows: &BatchRows) -> bool {
+    !rows.refunds.is_empty() || refunded_days(rows).next().is_some()
+}
+
 /// Writes what was given back.
 pub(crate) async fn write_refunds(
     session: &mut Session,
     rows: &BatchRows,
 ) -> Result<(), StoreError> {
-    let refunded = |day: &&(UsageDay, UsageSums)| day.1.refunded > Credits::ZERO;
-    let days: Vec<_> = rows.usage_days.iter().filter(refunded).collect();
-    if rows.refunds.is_empty() && days.is_empty() {
+    if !has_refunds(rows) {
         return Ok(());
     }
+    let days: Vec<_> = refunded_days(rows).collect();
     let query = sqlx::query(WRITE_REFUNDS)
         .bind(rows.refunds.iter().map(|(id, _)| id.entry_seq).collect::<Vec<_>>())
         .bind(rows.refunds.iter().map(|(_, refunded)| refunded.micros()).collect::<Vec<_>>())
