@@ -188,7 +188,7 @@ const HOLDS_END_ONCE: &str = "SELECT FORMAT('%s: posted %s, open holds %s', \
      UNION ALL SELECT FORMAT('hold %s of %s holds something else', h.id, h.credits) \
      FROM hold h LEFT JOIN lot_move m ON m.entry_seq = h.entry_seq AND m.line = 0 AND m.to_bucket = 'held' \
      WHERE CASE \
-         WHEN m.credits = h.credits AND h.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line = 1) THEN FALSE \
+         WHEN m.credits = h.credits AND h.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line > 0) THEN FALSE \
          ELSE h.credits <> (SELECT COALESCE(SUM(credits), 0) FROM lot_move \
              WHERE entry_seq = h.entry_seq AND to_bucket = 'held') END \
      UNION ALL SELECT FORMAT('the end of hold %s is of no hold', r.hold_id) FROM hold_resolution r \
@@ -199,7 +199,7 @@ const HOLDS_END_ONCE: &str = "SELECT FORMAT('%s: posted %s, open holds %s', \
 const USAGE_ADDS_UP: &str = "SELECT FORMAT('spend %s of %s moved something else', u.entry_seq, u.credits) AS broken \
      FROM usage u LEFT JOIN lot_move m ON m.entry_seq = u.entry_seq AND m.line = 0 AND m.to_bucket = 'spent' \
      WHERE CASE \
-         WHEN m.credits = u.credits AND u.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line = 1) THEN FALSE \
+         WHEN m.credits = u.credits AND u.entry_seq NOT IN (SELECT entry_seq FROM lot_move WHERE line > 0) THEN FALSE \
          ELSE u.credits <> (SELECT COALESCE(SUM(credits), 0) FROM lot_move \
              WHERE entry_seq = u.entry_seq AND to_bucket = 'spent') END \
      UNION ALL SELECT FORMAT('the days of %s have %s of %s: %s, spends %s', \
