@@ -137,3 +137,39 @@ async fn an_exchanges_payment_that_is_claimed_becomes_a_case() {
     assert_eq!(found(&gateway, "alice", sent, "unmatched").await, lost);
     gateway.must_reconcile().await;
 }
+
+/// The process dies at each moment between a wallet's proof and its free plan.
+async fn dies_before_the_free_plan(database_url: Option<String>) {
+    let chain = Devchain::start(AnvilOptions::default()).await.expect("the chain starts");
+    let settings = settings_text(chain.deployment(), ChainText::default());
+    let settings = format!("[credits]\nfree_plan = {{ credits = \"20\", days = 30 }}\n{settings}");
+    let mut gateway = Gateway::start(&settings, database_url).await;
+    let points = ["link_wallet:after:1", "note_free_plans:before:1", "note_free_plans:after:1"];
+    for (number, point) in points.into_iter().enumerate() {
+        let (account, wallet) = (format!("newcomer-{number}"), chain.buyer(number));
+        let wish = signed((&chain, &mut gateway), &account, (wallet, wallet)).await;
+        gateway.kill().await;
+        gateway.resume_to_die(point).await;
+        gateway.post_to_die("/v1/wallets/verify", &wish).await;
+        gateway.resume().await;
+        let path = format!("/v1/accounts/{account}/balance");
+        gateway.wait(&path, |balance| balance["available"] == "20.000000").await;
+    }
+    chain.mine(1).await.expect("mines");
+    gateway.must_reconcile().await;
+    for number in 0..points.len() {
+        assert_eq!(gateway.available(&format!("newcomer-{number}")).await, "20.000000");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_free_plan_outlives_the_process_that_proved_its_wallet_on_sqlite() {
+    dies_before_the_free_plan(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_free_plan_outlives_the_process_that_proved_its_wallet_on_postgres() {
+    let cluster = Cluster::start().await.expect("PostgreSQL starts");
+    let url = cluster.empty_database().await.expect("a database");
+    dies_before_the_free_plan(Some(url)).await;
+}

@@ -3,6 +3,7 @@
 use std::{os::unix::process::ExitStatusExt as _, process::Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::Command;
 
 use super::{Gateway, PATIENCE, inspay_binary};
@@ -110,6 +111,31 @@ impl Gateway {
         if let Err(error) = request.send().await {
             assert!(error.is_request() || error.is_body() || error.is_connect(), "{error:?}");
         }
+    }
+
+    /// Asks for what the process dies of by SIGKILL instead of answering.
+    ///
+    /// # Panics
+    ///
+    /// If it answers, or ends in any other way.
+    pub async fn post_to_die(&mut self, path: &str, body: &Value) {
+        self.requests += 1;
+        let request = self
+            .client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
+            .header("Idempotency-Key", format!("test-{}", self.requests))
+            .json(body);
+        if let Ok(answer) = request.send().await {
+            panic!("{}: {}", answer.status(), answer.text().await.unwrap_or_default());
+        }
+        let mut child = self.child.take().expect("it runs");
+        // Waiting would close its standard input, which asks it to stop.
+        let input = child.stdin.take();
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await.expect("in time");
+        drop(input);
+        let status = ended.expect("it ends");
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "{status}\n{}", self.log());
     }
 
     /// How many steps of settlement have waited since the start for somebody to find the stored window on the chain.

@@ -38,7 +38,8 @@ pub(crate) fn grant(batch: &Batch<'_>, terms: &GrantTerms) -> Result<Draft, Refu
     {
         return Err(Refusal::WrongSource);
     }
-    if !batch.state.accounts.contains(&terms.account) {
+    let is_known = batch.state.accounts.contains(&terms.account);
+    if !is_known && !terms.opens_account {
         return Err(Refusal::NoSuchAccount);
     }
     if terms.expires_at <= batch.now {
@@ -52,6 +53,7 @@ pub(crate) fn grant(batch: &Batch<'_>, terms: &GrantTerms) -> Result<Draft, Refu
         }
     }
     let mut draft = Draft::new(EntryKind::Grant, batch.now);
+    draft.limits.appears = (!is_known).then(|| terms.account.clone());
     let grant = Grant {
         account: terms.account.clone(),
         source: terms.source,

@@ -208,6 +208,8 @@ pub enum Act {
 pub struct GrantTerms {
     /// Who gets them.
     pub account: AccountId,
+    /// Whether an account that is not known yet appears; else it is refused.
+    pub opens_account: bool,
     /// Where they come from; never [`LotSource::Purchase`].
     pub source: LotSource,
     /// The promotion; `None` for every other source.

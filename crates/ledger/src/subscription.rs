@@ -77,6 +77,7 @@ impl Subscription {
         let kept_until = cycle.saturating_add(u32::from(self.keeps_cycles)).saturating_add(1);
         GrantTerms {
             account: self.account.clone(),
+            opens_account: false,
             source: LotSource::Subscription,
             campaign: None,
             budget: None,

@@ -3,7 +3,7 @@
 //! What was shown is kept for good. Whether it ties a transfer to an order is settlement's to decide.
 
 use async_trait::async_trait;
-use inspay_ledger::TransferRecord;
+use inspay_ledger::{FreePlanDue, FreePlanTerms, TransferRecord};
 use inspay_primitives::{AccountId, Address, B256, ChainId, Order, OrderId, Timestamp, TransferId};
 
 use crate::StoreError;
@@ -77,6 +77,8 @@ pub struct WalletLinking {
     pub nonce: String,
     /// How it was proven.
     pub proof: WalletProof,
+    /// What the wallet brings its account, if anything.
+    pub free_plan: Option<FreePlanTerms>,
     /// Now.
     pub at: Timestamp,
 }
@@ -141,7 +143,8 @@ pub trait WalletStore: Send + Sync + std::fmt::Debug {
 
     /// Uses up a challenge and ties its wallet to its account. One commit. Of any number of attempts with one nonce, one
     /// uses it; a wallet of a chain belongs to one account at a time, whoever comes first. Every transfer in from the
-    /// wallet that is not attributed is judged again.
+    /// wallet that is not attributed is judged again. A proven wallet's free plan is due from then on, unless one is
+    /// already.
     async fn link_wallet(&self, linking: WalletLinking) -> Result<Linked, StoreError>;
 
     /// Lets go of a wallet; whether the account had it. The row stays, and so does what was attributed by it.
@@ -179,4 +182,10 @@ pub trait WalletStore: Send + Sync + std::fmt::Debug {
 
     /// Forgets that transfers were to be judged again.
     async fn rejudged(&self, transfers: Vec<TransferId>) -> Result<(), StoreError>;
+
+    /// Free plans that wallets have brought and nobody noted as granted, by wallet, at most `limit`.
+    async fn free_plans_due(&self, limit: u32) -> Result<Vec<FreePlanDue>, StoreError>;
+
+    /// Notes that the books have had the free plans of wallets.
+    async fn note_free_plans(&self, wallets: Vec<Address>) -> Result<(), StoreError>;
 }

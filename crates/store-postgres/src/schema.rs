@@ -31,6 +31,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/postgres/0011_payers_of_settled.sql"),
     ),
     (12, "head_revision", include_str!("../../../migrations/postgres/0012_head_revision.sql")),
+    (13, "free_plan_due", include_str!("../../../migrations/postgres/0013_free_plan_due.sql")),
 ];
 
 /// The text of all migrations: what a template of the schema is known by.

@@ -1,7 +1,7 @@
 //! What buyers have shown: proven wallets and claims.
 
 use async_trait::async_trait;
-use inspay_ledger::TransferRecord;
+use inspay_ledger::{FreePlanDue, FreePlanTerms, TransferRecord};
 use inspay_ports::{
     Linked, PaymentClaim, StoreError, StoreErrorKind, WalletChallenge, WalletLinking, WalletProof,
     WalletRecord, WalletStore,
@@ -93,6 +93,14 @@ const TO_REJUDGE: &str = concat!(
     " WHERE r.chain_id = $1 AND t.id = r.transfer_id AND t.settled AND NOT t.needs_work LIMIT $2",
 );
 
+const BRING_FREE_PLAN: &str = "INSERT INTO free_plan_due (wallet, account, credits, expires_at) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (wallet) DO NOTHING";
+
+const FREE_PLANS_DUE: &str =
+    "SELECT wallet, account, credits, expires_at FROM free_plan_due ORDER BY wallet LIMIT $1";
+
+const FREE_PLANS_GRANTED: &str = "DELETE FROM free_plan_due WHERE wallet = ANY($1::bytea[])";
+
 const REJUDGED: &str = "DELETE FROM rejudgement WHERE transfer_id = ANY($1::bytea[])";
 
 #[async_trait]
@@ -145,8 +153,16 @@ impl WalletStore for PostgresStore {
             return Err(wrong(StoreErrorKind::Corrupt(why)));
         };
         let record = wallet(&owner).map_err(&wrong)?;
-        session.commit().await?;
         let is_own = record.account == used.account;
+        if let Some(terms) = linking.free_plan.filter(|_| is_own) {
+            let bring = sqlx::query(BRING_FREE_PLAN)
+                .bind(used.wallet.to_vec())
+                .bind(used.account.to_string())
+                .bind(terms.credits.micros())
+                .bind(terms.expires_at.micros());
+            session.run(bring).await?;
+        }
+        session.commit().await?;
         Ok(if is_own { Linked::Proven(record) } else { Linked::BelongsToAnother })
     }
 
@@ -227,6 +243,18 @@ impl WalletStore for PostgresStore {
         let ids: Vec<Vec<u8>> = transfers.iter().map(|id| id.digest().to_vec()).collect();
         single.run(sqlx::query(REJUDGED).bind(ids)).await.map(drop)
     }
+
+    async fn free_plans_due(&self, limit: u32) -> Result<Vec<FreePlanDue>, StoreError> {
+        let single = self.paged("find free plans to grant");
+        let rows = single.rows(sqlx::query(FREE_PLANS_DUE).bind(i64::from(limit))).await?;
+        all(&rows, free_plan).map_err(wrong(single.act))
+    }
+
+    async fn note_free_plans(&self, wallets: Vec<Address>) -> Result<(), StoreError> {
+        let single = self.paged("note granted free plans");
+        let wallets: Vec<Vec<u8>> = wallets.iter().map(|wallet| wallet.to_vec()).collect();
+        single.run(sqlx::query(FREE_PLANS_GRANTED).bind(wallets)).await.map(drop)
+    }
 }
 
 async fn first(session: &mut Session, query: Statement<'_>) -> Result<Option<PgRow>, StoreError> {
@@ -255,6 +283,16 @@ fn wallet(row: &PgRow) -> Read<WalletRecord> {
         proof: fields.text("proof", WalletProof::parse)?,
         linked_at: fields.time("linked_at")?,
         unlinked_at: fields.get::<Option<i64>>("unlinked_at")?.map(Timestamp::from_micros),
+    })
+}
+
+fn free_plan(row: &PgRow) -> Read<FreePlanDue> {
+    let fields = Fields(row);
+    let (credits, expires_at) = (fields.credits("credits")?, fields.time("expires_at")?);
+    Ok(FreePlanDue {
+        wallet: fields.address("wallet")?,
+        account: fields.account("account")?,
+        terms: FreePlanTerms { credits, expires_at },
     })
 }
 

@@ -29,6 +29,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "payers_of_settled",
         include_str!("../../../migrations/sqlite/0010_payers_of_settled.sql"),
     ),
+    (11, "free_plan_due", include_str!("../../../migrations/sqlite/0011_free_plan_due.sql")),
 ];
 
 /// The newest migration that this release knows.

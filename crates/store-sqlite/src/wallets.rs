@@ -1,7 +1,7 @@
 //! What buyers have shown: proven wallets and claims.
 
 use async_trait::async_trait;
-use inspay_ledger::TransferRecord;
+use inspay_ledger::{FreePlanDue, FreePlanTerms, TransferRecord};
 use inspay_ports::{
     Linked, PaymentClaim, StoreError, StoreErrorKind, WalletChallenge, WalletLinking, WalletProof,
     WalletRecord, WalletStore,
@@ -91,6 +91,14 @@ const TO_REJUDGE: &str = concat!(
     " WHERE r.chain_id = ?1 AND t.id = r.transfer_id AND t.settled = 1 AND t.needs_work = 0 LIMIT ?2",
 );
 
+const BRING_FREE_PLAN: &str = "INSERT INTO free_plan_due (wallet, account, credits, expires_at) VALUES (?1, ?2, ?3, ?4) \
+     ON CONFLICT (wallet) DO NOTHING";
+
+const FREE_PLANS_DUE: &str =
+    "SELECT wallet, account, credits, expires_at FROM free_plan_due ORDER BY wallet LIMIT ?1";
+
+const FREE_PLANS_GRANTED: &str = "DELETE FROM free_plan_due WHERE wallet IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)";
+
 const REJUDGED: &str = "DELETE FROM rejudgement WHERE transfer_id IN (SELECT unhex(wanted.value) FROM json_each(?1) AS wanted)";
 
 #[async_trait]
@@ -142,8 +150,16 @@ impl WalletStore for SqliteStore {
             return Err(wrong(StoreErrorKind::Corrupt(why)));
         };
         let record = wallet(&owner).map_err(&wrong)?;
-        session.commit().await?;
         let is_own = record.account == used.account;
+        if let Some(terms) = linking.free_plan.filter(|_| is_own) {
+            let bring = hot(BRING_FREE_PLAN)
+                .bind(used.wallet.to_vec())
+                .bind(used.account.to_string())
+                .bind(terms.credits.micros())
+                .bind(terms.expires_at.micros());
+            session.run(bring).await?;
+        }
+        session.commit().await?;
         Ok(if is_own { Linked::Proven(record) } else { Linked::BelongsToAnother })
     }
 
@@ -223,6 +239,18 @@ impl WalletStore for SqliteStore {
         let ids = hex_list(transfers.iter().map(|id| id.digest()));
         single.run(hot(REJUDGED).bind(ids)).await.map(drop)
     }
+
+    async fn free_plans_due(&self, limit: u32) -> Result<Vec<FreePlanDue>, StoreError> {
+        let single = self.read("find free plans to grant");
+        let rows = single.rows(hot(FREE_PLANS_DUE).bind(i64::from(limit))).await?;
+        all(&rows, free_plan).map_err(wrong(single.act))
+    }
+
+    async fn note_free_plans(&self, wallets: Vec<Address>) -> Result<(), StoreError> {
+        let single = self.write("note granted free plans");
+        let wallets = hex_list(wallets.iter());
+        single.run(hot(FREE_PLANS_GRANTED).bind(wallets)).await.map(drop)
+    }
 }
 
 fn challenge(row: &SqliteRow) -> Read<WalletChallenge> {
@@ -247,6 +275,16 @@ fn wallet(row: &SqliteRow) -> Read<WalletRecord> {
         proof: fields.text("proof", WalletProof::parse)?,
         linked_at: fields.time("linked_at")?,
         unlinked_at: fields.get::<Option<i64>>("unlinked_at")?.map(Timestamp::from_micros),
+    })
+}
+
+fn free_plan(row: &SqliteRow) -> Read<FreePlanDue> {
+    let fields = Fields(row);
+    let (credits, expires_at) = (fields.credits("credits")?, fields.time("expires_at")?);
+    Ok(FreePlanDue {
+        wallet: fields.address("wallet")?,
+        account: fields.account("account")?,
+        terms: FreePlanTerms { credits, expires_at },
     })
 }
 

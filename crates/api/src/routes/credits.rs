@@ -82,6 +82,7 @@ fn read_terms(
     };
     Ok(GrantTerms {
         account,
+        opens_account: false,
         source,
         campaign,
         budget,

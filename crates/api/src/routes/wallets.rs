@@ -3,10 +3,10 @@
 //! Never takes a signature for a contract that is yet to be made (ERC-6492): it proves nothing of who may move its tokens.
 
 use axum::{Json, extract::State, http::StatusCode};
-use inspay_ledger::{Act, GrantTerms, LotSource, Operation, Outcome, Refusal};
-use inspay_ports::{Linked, WalletChallenge, WalletLinking, WalletProof, WalletRecord};
+use inspay_ledger::{FreePlanDue, FreePlanTerms};
+use inspay_ports::{Linked, WalletChallenge, WalletLinking, WalletProof};
 use inspay_primitives::{
-    AccountId, Address, ChainId, SignIn, Timestamp, Zone, digest_to_sign, signer_of,
+    AccountId, Address, ChainId, SignIn, Timestamp, digest_to_sign, signer_of,
 };
 use uuid::Uuid;
 
@@ -15,13 +15,9 @@ use crate::{
     auth::Caller,
     extract::{Body, PathId, read_address, read_id},
     problem::{Problem, ProblemCode},
-    spend::problem_of_write,
     state::ApiState,
     wire::{ChallengeBody, ChallengeWish, ProofWish, WalletBody, WalletsBody},
 };
-
-/// Free credits burn before all others that any feature can use.
-const FREE_PRIORITY: u8 = 30;
 
 /// Makes a message that a wallet signs to be proven for an account (EIP-4361).
 #[utoipa::path(post, path = "/v1/wallets/challenge", tag = "wallets", operation_id = "create_challenge",
@@ -123,51 +119,38 @@ async fn proof_of(
     }
 }
 
-/// Grants the free plan, once per wallet: the books take its name once, whoever proves it. An account that is not known
-/// yet appears.
-async fn give_free_plan(state: &ApiState, proven: &WalletRecord) -> Result<(), Problem> {
-    let Some(free_plan) = &state.parts.credits.free_plan else { return Ok(()) };
-    let wallet = proven.wallet.to_string().to_ascii_lowercase();
-    let expires_at = match free_plan.days {
-        0 => Timestamp::FAR,
-        days => state.now().plus_seconds(i64::from(days).saturating_mul(86_400)),
-    };
-    let terms = GrantTerms {
-        account: proven.account.clone(),
-        source: LotSource::FreePlan,
-        campaign: None,
-        budget: None,
-        reference: wallet.clone(),
-        credits: free_plan.credits,
-        scope: None,
-        priority: FREE_PRIORITY,
-        expires_at,
-    };
-    let mut operations = vec![Operation::from(Act::Grant(terms))];
-    if state.store().account(&proven.account).await?.is_none() {
-        let (account, zone) = (proven.account.clone(), Zone::default());
-        let known = Act::SetProfile { account, zone, balance_alerts: Vec::new() };
-        operations.insert(0, Operation::requested("free_plan", &wallet, known));
-    }
-    let written = state.parts.writer.write(operations).await;
-    let outcomes = written.map_err(|error| problem_of_write(&error))?;
-    for outcome in outcomes {
-        match outcome {
-            // A conflict is the same wallet at another time: it had its free plan.
-            Outcome::Applied { .. }
-            | Outcome::AlreadyApplied { .. }
-            | Outcome::Refused(Refusal::Conflict) => {}
-            Outcome::Refused(refusal) => {
-                tracing::warn!(%refusal, wallet, "a proven wallet's free plan was refused");
-            }
+/// What a wallet that is proven now brings.
+fn free_plan(state: &ApiState, now: Timestamp) -> Option<FreePlanTerms> {
+    state.parts.credits.free_plan.as_ref().map(|plan| {
+        let expires_at = match plan.days {
+            0 => Timestamp::FAR,
+            days => now.plus_seconds(i64::from(days).saturating_mul(86_400)),
+        };
+        FreePlanTerms { credits: plan.credits, expires_at }
+    })
+}
+
+/// Grants the free plan that a wallet has brought at once. What fails here stays due, and settlement grants it.
+async fn grant_free_plan(state: &ApiState, due: &FreePlanDue) {
+    let outcomes = match state.parts.writer.write(vec![due.operation()]).await {
+        Ok(outcomes) => outcomes,
+        Err(error) => {
+            tracing::warn!(%error, wallet = %due.wallet, "a free plan is granted later");
+            return;
         }
+    };
+    for refusal in outcomes.iter().filter_map(FreePlanDue::refused) {
+        tracing::warn!(%refusal, wallet = %due.wallet, "a proven wallet's free plan was refused");
     }
-    Ok(())
+    if let Err(error) = state.store().note_free_plans(vec![due.wallet]).await {
+        tracing::warn!(%error, wallet = %due.wallet, "a free plan that was granted is looked at again");
+    }
 }
 
 /// Proves a wallet for an account by its signature, of its key or its contract (ERC-1271).
 ///
-/// A wallet of a chain belongs to one account. What it paid and belongs to nothing yet is judged again.
+/// A wallet of a chain belongs to one account. What it paid and belongs to nothing yet is judged again. The first proof of
+/// a wallet brings the free plan, if there is one; an account that is not known yet appears with it.
 #[utoipa::path(post, path = "/v1/wallets/verify", tag = "wallets", operation_id = "verify_wallet",
     request_body = ProofWish,
     responses((status = 200, description = "The wallet.", body = WalletBody)))]
@@ -183,10 +166,16 @@ pub(crate) async fn verify(
         Problem::at(ProblemCode::SignatureMalformed, "/signature", detail)
     })?;
     let proof = proof_of(&state, &message, (&wish.message, &signature)).await?;
-    let linking = WalletLinking { nonce: message.nonce.clone(), proof, at: state.now() };
+    let at = state.now();
+    let free_plan = free_plan(&state, at);
+    let linking = WalletLinking { nonce: message.nonce.clone(), proof, free_plan, at };
     match state.store().link_wallet(linking).await? {
         Linked::Proven(record) => {
-            give_free_plan(&state, &record).await?;
+            if let Some(terms) = free_plan {
+                let account = record.account.clone();
+                grant_free_plan(&state, &FreePlanDue { wallet: record.wallet, account, terms })
+                    .await;
+            }
             Ok(Json(WalletBody::from(&record)))
         }
         Linked::Spent => {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    Entry, Event, Hold, Limit, Lot, Profile, Renewal, Subscription, Touches, TransferRecord, Usage,
-    UsageDay, UsageSums, WindowUse,
+    Entry, Event, FreePlanDue, Hold, Limit, Lot, Profile, Renewal, Subscription, Touches,
+    TransferRecord, Usage, UsageDay, UsageSums, WindowUse,
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
@@ -144,6 +144,8 @@ calls! {
         payment_claims(order: OrderId) -> Vec<PaymentClaim>;
         transfers_to_rejudge(chain: ChainId, limit: u32) -> Vec<TransferRecord>;
         rejudged(transfers: Vec<TransferId>) -> ();
+        free_plans_due(limit: u32) -> Vec<FreePlanDue>;
+        note_free_plans(wallets: Vec<Address>) -> ();
     }
     READS: ReadStore {
         transfer(id: TransferId) -> Option<TransferView>;

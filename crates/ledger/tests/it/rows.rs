@@ -157,6 +157,7 @@ impl Story {
     fn grant(&mut self, source: LotSource, granted: &str, change: impl Fn(&mut GrantTerms)) -> i64 {
         let mut terms = GrantTerms {
             account: alice(),
+            opens_account: false,
             source,
             campaign: None,
             budget: None,
@@ -314,6 +315,7 @@ fn an_entry_that_does_not_balance_is_told_by_its_unit() {
     let mut story = Story::new();
     let prize = Act::Grant(GrantTerms {
         account: alice(),
+        opens_account: false,
         source: LotSource::Prize,
         campaign: None,
         budget: None,

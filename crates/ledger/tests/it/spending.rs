@@ -106,6 +106,7 @@ impl Till {
     fn grant_as(&mut self, number: &str, days: i64, change: impl Fn(&mut GrantTerms)) -> LotId {
         let mut terms = GrantTerms {
             account: alice(),
+            opens_account: false,
             source: LotSource::Prize,
             campaign: None,
             budget: None,
@@ -322,6 +323,7 @@ fn a_promotion_grants_no_more_than_its_budget() {
     let lot = till.grant_as("20", 30, spring);
     let mut terms = GrantTerms {
         account: alice(),
+        opens_account: false,
         source: LotSource::Prize,
         campaign: None,
         budget: None,
@@ -486,6 +488,7 @@ fn no_more_is_granted_at_once_than_can_be_held() {
     let terms = |credits: Credits| {
         Act::Grant(GrantTerms {
             account: alice(),
+            opens_account: false,
             source: LotSource::Prize,
             campaign: None,
             budget: None,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use alloy_primitives::keccak256;
+use inspay_ledger::FreePlanTerms;
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, BlockRef, ChainId, Credits, Direction, FencingNumber,
     OrderId, OrderTerms, QuoteId, Reference, Timestamp, Transfer, TransferKey, U256,
@@ -35,6 +36,12 @@ pub const fn inspi() -> AssetId {
 #[must_use]
 pub const fn treasury() -> Address {
     Address::repeat_byte(0x77)
+}
+
+/// What a wallet brings.
+#[must_use]
+pub const fn free_plan(micros: i64) -> FreePlanTerms {
+    FreePlanTerms { credits: Credits::from_micros(micros), expires_at: Timestamp::FAR }
 }
 
 /// The account of that number.

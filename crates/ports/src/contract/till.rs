@@ -57,6 +57,7 @@ pub fn know(account: &AccountId) -> Act {
 pub fn prize(account: &AccountId, reference: &str, whole: i64, expires_at: Timestamp) -> Act {
     Act::Grant(GrantTerms {
         account: account.clone(),
+        opens_account: false,
         source: LotSource::Prize,
         campaign: None,
         budget: None,
@@ -353,6 +354,7 @@ impl SpendingLife {
         let days = self.whole(6);
         Act::Grant(GrantTerms {
             account: self.account(),
+            opens_account: false,
             source,
             campaign: of_promotion.then(|| label("spring")),
             budget: of_promotion.then(|| credits(5_000)),

@@ -4,7 +4,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use inspay_ledger::{Act, Operation, Outcome, Refusal, Renewal};
+use inspay_ledger::{Act, FreePlanDue, Operation, Outcome, Refusal, Renewal};
 use inspay_ports::{AttributionProbe, DuePlace};
 
 use super::{SettleError, SettlementWorker, StepReport, Work, applied, count, is_refused};
@@ -119,7 +119,30 @@ impl SettlementWorker {
         let holds = due.holds.into_iter().map(|hold| Operation::from(Act::LapseHold { hold }));
         let warnings = due.warnings.into_iter().map(|lot| Operation::from(Act::WarnLot { lot }));
         report.lapsed = self.write(work.fence, holds.chain(warnings).collect(), report).await?;
+        report.granted = self.grant_free_plans(work, report).await?;
         self.renew(work, report).await
+    }
+
+    /// Grants the free plans that proven wallets brought and whoever proved them did not see granted: a crash between the
+    /// proof and the books loses none, and the books take one for each wallet.
+    async fn grant_free_plans(
+        &self,
+        work: &Work,
+        report: &mut StepReport,
+    ) -> Result<usize, SettleError> {
+        let due = self.store.free_plans_due(self.settings.batch_upkeep).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let operations = due.iter().map(FreePlanDue::operation).collect();
+        let outcomes = self.outcomes(work.fence, operations, report).await?;
+        for (due, outcome) in due.iter().zip(&outcomes) {
+            if let Some(refusal) = FreePlanDue::refused(outcome) {
+                tracing::warn!(%refusal, wallet = %due.wallet, "a proven wallet's free plan was refused");
+            }
+        }
+        self.store.note_free_plans(due.iter().map(|due| due.wallet).collect()).await?;
+        Ok(applied(&outcomes))
     }
 
     /// Grants the cycles of subscriptions that have begun. A crash between the books and the note repeats the same
@@ -133,7 +156,6 @@ impl SettlementWorker {
             due.iter().filter_map(|it| it.due(now, CYCLES_MAX)).collect();
         let operations: Vec<Operation> = renewals.iter().flat_map(Renewal::operations).collect();
         let mut outcomes = self.outcomes(work.fence, operations, report).await?.into_iter();
-        report.granted = 0;
         renewals.retain(|renewal| {
             let own: Vec<Outcome> = outcomes.by_ref().take(renewal.grants.len()).collect();
             report.granted = report.granted.saturating_add(applied(&own));

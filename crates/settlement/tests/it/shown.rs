@@ -1,12 +1,12 @@
 //! What lies in suspense, and what its payer shows later.
 
-use inspay_ledger::SettlementKind;
+use inspay_ledger::{FreePlanTerms, LotSource, SettlementKind};
 use inspay_ports::{
-    CaseFilter, CaseRecord, Page, PaymentClaim, TransferFilter, TransferView, WalletChallenge,
-    WalletLinking, WalletProof, contract::samples,
+    CaseFilter, CaseRecord, Linked, Page, PaymentClaim, TransferFilter, TransferView,
+    WalletChallenge, WalletLinking, WalletProof, contract::samples,
 };
 use inspay_primitives::{
-    AccountId, CaseKind, Clock as _, OrderState, OrderTerms, Timestamp, Transfer, U256,
+    AccountId, Address, CaseKind, Clock as _, OrderState, OrderTerms, Timestamp, Transfer, U256,
 };
 
 use crate::world::{World, applied, block, world};
@@ -26,19 +26,31 @@ impl World {
     }
 
     async fn prove(&self, account: &AccountId, paid: &Transfer) {
+        self.link(account, paid.counterparty, None).await;
+    }
+
+    async fn link(&self, account: &AccountId, wallet: Address, free_plan: Option<FreePlanTerms>) {
         let at: Timestamp = self.clock.now();
-        let nonce = format!("nonce of {account}");
+        let before = self.store.wallets(account).await.expect("reads").len();
+        let nonce = format!("nonce {before} of {account}");
         let challenge = WalletChallenge {
             nonce: nonce.clone(),
             account: account.clone(),
-            chain_id: paid.key.chain_id,
-            wallet: paid.counterparty,
+            chain_id: samples::CHAIN,
+            wallet,
             issued_at: at,
             expires_at: at.plus_seconds(SOON),
         };
         self.store.open_challenge(challenge).await.expect("keeps a challenge");
-        let linking = WalletLinking { nonce, proof: WalletProof::Key, at };
-        self.store.link_wallet(linking).await.expect("links a wallet");
+        let linking = WalletLinking { nonce, proof: WalletProof::Key, free_plan, at };
+        let linked = self.store.link_wallet(linking).await.expect("links a wallet");
+        assert!(matches!(linked, Linked::Proven(_)), "{linked:?}");
+    }
+
+    async fn let_go(&self, account: &AccountId, wallet: Address) {
+        let unlinked =
+            self.store.unlink_wallet(account, samples::CHAIN, wallet, self.clock.now()).await;
+        assert!(unlinked.expect("lets go"));
     }
 
     async fn claim(&self, order: &OrderTerms, paid: &Transfer) {
@@ -167,5 +179,49 @@ async fn what_leaves_the_chain_before_it_is_judged_again_is_taken_back_once() {
     assert_eq!(world.step().await.settled, 1);
     assert_eq!(world.kind().await, SettlementKind::Order);
     assert!(!world.step().await.did_something());
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn a_free_plan_that_nobody_saw_granted_is_granted() {
+    let mut world = world();
+    world.empty("a", 5..=6).await;
+    let newcomer: AccountId = "newcomer".parse().expect("an account");
+    let another: AccountId = "another".parse().expect("an account");
+    let (wallet, lapsed) = (Address::repeat_byte(0xaa), Address::repeat_byte(0xbb));
+    let plan = samples::free_plan(7_000_000);
+    world.link(&newcomer, wallet, Some(plan)).await;
+    let late = FreePlanTerms { expires_at: world.clock.now(), ..plan };
+    world.link(&another, lapsed, Some(late)).await;
+    let report = world.step().await;
+    assert_eq!((report.granted, report.refused), (1, 1));
+    assert_eq!(world.store.free_plans_due(9).await.expect("reads"), []);
+    assert_eq!(world.step().await.granted, 0);
+    // The same wallet for another account, and the same once more.
+    world.let_go(&newcomer, wallet).await;
+    world.link(&another, wallet, Some(plan)).await;
+    assert_eq!(world.step().await.granted, 0);
+    world.let_go(&another, wallet).await;
+    world.link(&newcomer, wallet, Some(plan)).await;
+    let report = world.step().await;
+    assert_eq!((report.granted, report.refused), (0, 0));
+    assert_eq!(world.store.free_plans_due(9).await.expect("reads"), []);
+    let lots = world.store.lots(&newcomer).await.expect("reads");
+    let [lot] = lots.as_slice() else { panic!("{lots:?}") };
+    assert_eq!((lot.source, lot.granted), (LotSource::FreePlan, plan.credits));
+    assert!(world.store.account(&another).await.expect("reads").is_none());
+    world.must_hold().await;
+}
+
+#[tokio::test]
+async fn two_workers_grant_a_free_plan_once() {
+    let mut world = world();
+    world.empty("a", 5..=6).await;
+    let other = world.neighbour();
+    let newcomer: AccountId = "newcomer".parse().expect("an account");
+    world.link(&newcomer, Address::repeat_byte(0xaa), Some(samples::free_plan(5))).await;
+    let (one, two) = tokio::join!(world.step(), other.step());
+    assert_eq!((one.refused, two.refused, one.granted + two.granted), (0, 0, 1));
+    assert_eq!(world.store.lots(&newcomer).await.expect("reads").len(), 1);
     world.must_hold().await;
 }

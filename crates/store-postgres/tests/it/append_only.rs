@@ -205,6 +205,7 @@ async fn every_table_of_the_schema_is_either_kept_or_named_here() {
         "idempotency",
         "usage_day",
         "rejudgement",
+        "free_plan_due",
     ];
     for row in rows {
         let (table, guards): (String, i64) = (row.get(0), row.get(1));

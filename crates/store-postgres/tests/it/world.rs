@@ -8,8 +8,8 @@ use inspay_ports::{
     WalletLinking, WalletProof,
     contract::{
         samples::{
-            CHAIN, Follower, account, applied, block, block_time, digest, inspi, ordered, paid,
-            terms, treasury, usdt, withdrawn,
+            CHAIN, Follower, account, applied, block, block_time, digest, free_plan, inspi,
+            ordered, paid, terms, treasury, usdt, withdrawn,
         },
         teller::{reverse, settle_alone, settle_for, write_fresh},
         till::{spend_some, spender, subscription},
@@ -158,7 +158,9 @@ async fn prove_and_claim(store: &Arc<dyn Store>) {
         expires_at: block_time(2),
     };
     store.open_challenge(challenge).await.expect("keeps");
-    store.link_wallet(WalletLinking { nonce, proof: WalletProof::Key, at }).await.expect("links");
+    let free_plan = Some(free_plan(5));
+    let linking = WalletLinking { nonce, proof: WalletProof::Key, free_plan, at };
+    store.link_wallet(linking).await.expect("links");
     let (order, tx_hash) = (terms(1).id, digest("tx", 1));
     let claim = PaymentClaim { order, chain_id: CHAIN, tx_hash, claimed_at: at };
     store.claim_payment(claim).await.expect("keeps");

@@ -52,13 +52,14 @@ const KEYED: [(&str, &[&str]); 10] = [
 ];
 
 /// Tables that forget, by design.
-const MOVING: [&str; 11] = [
+const MOVING: [&str; 12] = [
     "_sqlx_migrations",
     "account_profile",
     "api_key",
     "asset_halt",
     "block",
     "cursor",
+    "free_plan_due",
     "idempotency",
     "lease",
     "limit_window",

@@ -9,8 +9,8 @@ use std::{
 
 use async_trait::async_trait;
 use inspay_ledger::{
-    BatchRows, Entry, Event as LedgerEvent, Hold, Limit, Lot, Profile, Renewal, Subscription,
-    Touches, TransferRecord, Usage, UsageDay, UsageSums, WindowUse,
+    BatchRows, Entry, Event as LedgerEvent, FreePlanDue, Hold, Limit, Lot, Profile, Renewal,
+    Subscription, Touches, TransferRecord, Usage, UsageDay, UsageSums, WindowUse,
 };
 use inspay_ports::{
     AccountSummary, ApiKeyRecord, AssetHalt, AttributionProbe, BlocksCommit, BooksStore,
@@ -394,6 +394,14 @@ impl WalletStore for SimStore {
 
     async fn rejudged(&self, transfers: Vec<TransferId>) -> Result<(), StoreError> {
         self.chaos.store("rejudged", true, self.inner.rejudged(transfers)).await
+    }
+
+    async fn free_plans_due(&self, limit: u32) -> Result<Vec<FreePlanDue>, StoreError> {
+        self.chaos.store("due free plans", false, self.inner.free_plans_due(limit)).await
+    }
+
+    async fn note_free_plans(&self, wallets: Vec<Address>) -> Result<(), StoreError> {
+        self.chaos.store("note free plans", true, self.inner.note_free_plans(wallets)).await
     }
 }
 

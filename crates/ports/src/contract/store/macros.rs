@@ -148,6 +148,7 @@ macro_rules! store_contract {
                 orders_are_found_by_who_paid
                 orders_are_found_by_what_was_claimed
                 what_was_not_attributed_is_judged_again
+                a_proven_wallets_free_plan_is_due_until_it_is_noted
             }
             halts {
                 a_halt_is_kept_by_asset_and_treasury

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use inspay_ledger::FreePlanDue;
 use inspay_primitives::{Address, OrderTerms, U256};
 use tokio::task::JoinSet;
 
@@ -10,8 +11,8 @@ use crate::{
     WalletLinking, WalletProof,
     contract::{
         samples::{
-            CHAIN, Follower, account, applied, block, block_time, digest, inspi, ordered,
-            ordered_as, paid, terms, usdt,
+            CHAIN, Follower, account, applied, block, block_time, digest, free_plan, inspi,
+            ordered, ordered_as, paid, terms, usdt,
         },
         teller::{settle_alone, settle_for, write},
     },
@@ -33,7 +34,7 @@ fn challenge(number: u64, of: u64) -> WalletChallenge {
 
 fn linking(number: u64) -> WalletLinking {
     let nonce = challenge(number, 0).nonce;
-    WalletLinking { nonce, proof: WalletProof::Key, at: block_time(2) }
+    WalletLinking { nonce, proof: WalletProof::Key, free_plan: None, at: block_time(2) }
 }
 
 async fn link(store: &Arc<dyn Store>, number: u64, of: u64) -> Linked {
@@ -239,4 +240,36 @@ pub async fn what_was_not_attributed_is_judged_again(store: &Arc<dyn Store>) {
     let mut both = [alone.key.id(), waiting.key.id()];
     both.sort_unstable();
     assert_eq!(due().await, both);
+}
+
+/// A wallet that is proven brings its free plan in the same commit, to whoever proved it first, until it is noted.
+pub async fn a_proven_wallets_free_plan_is_due_until_it_is_noted(store: &Arc<dyn Store>) {
+    let bring = async |number: u64, of: u64, wallet: Address, credits: i64| {
+        let proof = WalletChallenge { wallet, ..challenge(number, of) };
+        store.open_challenge(proof).await.expect("keeps");
+        let terms = free_plan(credits);
+        let linking = WalletLinking { free_plan: Some(terms), ..linking(number) };
+        let linked = store.link_wallet(linking).await.expect("links");
+        (linked, FreePlanDue { wallet, account: account(of), terms })
+    };
+    let due = async |limit: u32| store.free_plans_due(limit).await.expect("finds");
+    link(store, 1, 1).await;
+    assert_eq!(due(9).await, [], "none was brought");
+    let (_, first) = bring(2, 1, PAYER, 5).await;
+    assert_eq!(due(9).await, std::slice::from_ref(&first));
+    // Neither what another would bring nor the same again takes its place.
+    assert_eq!(bring(3, 2, PAYER, 6).await.0, Linked::BelongsToAnother);
+    bring(4, 1, PAYER, 7).await;
+    assert!(store.unlink_wallet(&account(1), CHAIN, PAYER, block_time(3)).await.expect("acts"));
+    assert!(matches!(bring(5, 2, PAYER, 8).await.0, Linked::Proven(_)));
+    assert_eq!(due(9).await, std::slice::from_ref(&first));
+    let (_, second) = bring(6, 2, Address::repeat_byte(0xbb), 9).await;
+    assert_eq!(due(9).await, [first.clone(), second.clone()]);
+    assert_eq!(due(1).await, [first]);
+    store.note_free_plans(vec![PAYER, Address::ZERO]).await.expect("notes");
+    assert_eq!(due(9).await, std::slice::from_ref(&second));
+    let spent = WalletLinking { free_plan: Some(free_plan(10)), ..linking(1) };
+    assert_eq!(store.link_wallet(spent).await.expect("looks"), Linked::Spent);
+    store.note_free_plans(vec![second.wallet]).await.expect("notes");
+    assert_eq!(due(9).await, []);
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use inspay_ledger::{
-    AccountBalance, BookAccount, Entry, Event, Head, Hold, Limit, Lot, OperationKey, Profile,
-    Reversal, Settlement, StoredOperation, Subscription, TransferRecord, Unit, Usage, UsageDay,
-    UsageSums, WindowUse,
+    AccountBalance, BookAccount, Entry, Event, FreePlanDue, Head, Hold, Limit, Lot, OperationKey,
+    Profile, Reversal, Settlement, StoredOperation, Subscription, TransferRecord, Unit, Usage,
+    UsageDay, UsageSums, WindowUse,
 };
 use inspay_primitives::{
     AccountId, Address, AssetId, B256, BlockRef, ChainId, FencingNumber, HoldId, LimitId, LotId,
@@ -90,6 +90,7 @@ pub(super) struct State {
     pub(super) wallets: Vec<WalletRecord>,
     pub(super) payment_claims: Vec<PaymentClaim>,
     pub(super) to_rejudge: BTreeSet<TransferId>,
+    pub(super) free_plans_due: BTreeMap<Address, FreePlanDue>,
 }
 
 #[derive(Clone, Debug)]

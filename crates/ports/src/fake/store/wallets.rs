@@ -1,7 +1,7 @@
 //! What buyers have shown, in the fake store.
 
 use async_trait::async_trait;
-use inspay_ledger::{SettlementKind, TransferRecord};
+use inspay_ledger::{FreePlanDue, SettlementKind, TransferRecord};
 use inspay_primitives::{
     AccountId, Address, B256, ChainId, Direction, OrderId, OrderState, Timestamp, TransferId,
 };
@@ -124,6 +124,21 @@ impl WalletStore for FakeStore {
             Ok(())
         })
     }
+
+    async fn free_plans_due(&self, limit: u32) -> Result<Vec<FreePlanDue>, StoreError> {
+        self.read("find free plans to grant", |state| {
+            Ok(first(state.free_plans_due.values().cloned(), limit))
+        })
+    }
+
+    async fn note_free_plans(&self, wallets: Vec<Address>) -> Result<(), StoreError> {
+        self.write("note granted free plans", |state| {
+            for wallet in &wallets {
+                state.free_plans_due.remove(wallet);
+            }
+            Ok(())
+        })
+    }
 }
 
 fn is_owned(row: &WalletRecord, chain: ChainId, wallet: Address) -> bool {
@@ -144,12 +159,16 @@ impl State {
         }
         *used = true;
         let WalletChallenge { account, chain_id, wallet, .. } = challenge.clone();
-        if let Some(owner) = self.owner(chain_id, wallet) {
-            return if owner.account == account {
-                Linked::Proven(owner.clone())
-            } else {
-                Linked::BelongsToAnother
-            };
+        let owner = self.owner(chain_id, wallet).cloned();
+        if owner.as_ref().is_some_and(|owner| owner.account != account) {
+            return Linked::BelongsToAnother;
+        }
+        if let Some(terms) = linking.free_plan {
+            let due = FreePlanDue { wallet, account: account.clone(), terms };
+            self.free_plans_due.entry(wallet).or_insert(due);
+        }
+        if let Some(owner) = owner {
+            return Linked::Proven(owner);
         }
         let record = WalletRecord {
             id: next_position(self.wallets.len()),
