@@ -27,6 +27,7 @@ mod outcome;
 mod post;
 mod price_book;
 mod progress;
+mod remembered;
 mod settle;
 mod spend;
 mod state;
@@ -46,6 +47,7 @@ pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Sp
 pub use outcome::{Outcome, Refusal};
 pub use price_book::{FeaturePrice, PriceBook, PriceBookError, PriceRefusal, PriceVersion};
 pub use progress::ChainProgress;
+pub use remembered::Remembered;
 pub use state::{
     AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile, Reversal,
     Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,

@@ -240,6 +240,40 @@ pub struct Touches {
     pub fences: BTreeSet<Fence>,
 }
 
+impl Touches {
+    /// Whether nothing is touched but what spending touches, of which nobody changes anything without a commit of the
+    /// books. Every field is named, so that a new kind of touch is thought of here.
+    #[must_use]
+    pub fn is_spending(&self) -> bool {
+        let Self {
+            keys: _,
+            transfers,
+            orders,
+            closes,
+            lots,
+            holds,
+            usages,
+            spenders,
+            granted,
+            shared: _,
+            bases,
+            reverses,
+            due_by: _,
+            fences,
+        } = self;
+        !(spenders.is_empty() && holds.is_empty())
+            && transfers.is_empty()
+            && orders.is_empty()
+            && closes.is_empty()
+            && lots.is_empty()
+            && usages.is_empty()
+            && granted.is_empty()
+            && bases.is_empty()
+            && fences.is_empty()
+            && !reverses
+    }
+}
+
 /// The part of the books that a batch needs.
 #[derive(Clone, Debug)]
 pub struct LedgerState {

@@ -143,8 +143,8 @@ pub type Decide = Arc<dyn Fn(&mut LedgerState) -> BatchRows + Send + Sync>;
 pub trait BooksStore: Send + Sync + std::fmt::Debug {
     /// Loads what `touches` names in a fixed number of round trips, calls `decide`, writes its rows in bulk, commits
     /// once. What is committed was decided from the books as they stand before that commit: a store locks the head first,
-    /// or writes only where the head has not moved since, and then calls `decide` again with what is there now; the last
-    /// call counts. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of `touches` holds, and
+    /// or writes only where the head has not moved since it was read or written by the batch before, and nothing is there
+    /// that was taken for new; else it calls `decide` again with what is there now. The last call counts. Fails with `Fenced`, changing nothing and deciding nothing, unless every fence of `touches` holds, and
     /// goes on to hold until the commit. Transfers are locked against the follower. Nothing is written if the rows are
     /// empty.
     ///

@@ -5,11 +5,14 @@
 
 use std::{
     collections::BTreeSet,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use async_trait::async_trait;
-use inspay_ledger::{Touches, TransferRecord};
+use inspay_ledger::{Remembered, Touches, TransferRecord};
 use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError, StoreErrorKind};
 use inspay_primitives::{B256, ChainId, LotId, OrderId, Timestamp};
 
@@ -151,15 +154,26 @@ const WRITE_BOOKS: &str = "write the books";
 /// After somebody else was met, so many batches take the lock outright.
 const LOCKED_BATCHES: u32 = 64;
 
-/// Whether others write the books besides this process, as far as it was seen.
+/// What is known of the books between two batches: whether others write them besides this process, as far as it was
+/// seen, and what the last batch left behind.
 #[derive(Debug, Default)]
 pub(crate) struct Company {
     locked_batches: AtomicU32,
+    remembered: Mutex<Option<Remembered>>,
 }
 
 impl Company {
     fn met(&self) {
         self.locked_batches.store(LOCKED_BATCHES, Ordering::Relaxed);
+    }
+
+    /// Takes what the last batch left behind: whatever this one writes, it is no longer good for a third.
+    fn recall(&self) -> Option<Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn remember(&self, left: Option<Remembered>) {
+        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 
     /// Whether nobody else was met in the last batches; this one counts as one of them.
@@ -179,19 +193,6 @@ enum Unlocked {
     TooMuch,
 }
 
-/// Whether a batch touches nothing that anybody changes without moving the head's revision, and not too much.
-fn spends_only(touches: &Touches) -> bool {
-    touches.keys.len() < COPIED_FROM
-        && !(touches.spenders.is_empty() && touches.holds.is_empty())
-        && touches.transfers.is_empty()
-        && touches.orders.is_empty()
-        && touches.lots.is_empty()
-        && touches.usages.is_empty()
-        && touches.granted.is_empty()
-        && touches.bases.is_empty()
-        && touches.fences.is_empty()
-}
-
 impl PostgresStore {
     /// Reads, decides and writes by one statement, which is its own commit and changes nothing where the head has moved
     /// since: half as many round trips as under the lock, which nobody else waits for meanwhile.
@@ -209,26 +210,66 @@ impl PostgresStore {
         if !is_one_statement(&rows) {
             return Ok(Unlocked::TooMuch);
         }
-        match write_at(&mut session, &rows, revision).await {
-            Ok(true) => Ok(Unlocked::Written),
-            // A key that was stored meanwhile moved the head, too.
-            Ok(false) | Err(StoreError { kind: StoreErrorKind::Exists(_), .. }) => {
-                Ok(Unlocked::Overtaken)
-            }
-            Err(error) => Err(error),
+        if !write_at(&mut session, &rows, revision).await? {
+            return Ok(Unlocked::Overtaken);
         }
+        let left = Remembered::new(state, touches, revision.saturating_add(1));
+        self.company.remember(left);
+        Ok(Unlocked::Written)
+    }
+
+    /// Decides on what the last batch left behind, and writes as [`Self::transact_unlocked`] does; whether anything was
+    /// written. Nothing is read: where the head has moved or something is there that was taken for new, it is not.
+    async fn transact_remembered(
+        &self,
+        mut remembered: Remembered,
+        touches: &Touches,
+        decide: &Decide,
+    ) -> Result<bool, StoreError> {
+        let rows = decide(&mut remembered.state);
+        if !remembered.is_sure(touches, &rows) || !is_one_statement(&rows) {
+            return Ok(false);
+        }
+        let mut session = self.each_keyed(WRITE_BOOKS).await?;
+        let revision = remembered.revision;
+        let is_written = write_at(&mut session, &rows, revision).await?;
+        if is_written {
+            self.company.remember(remembered.kept(revision.saturating_add(1)));
+        }
+        Ok(is_written)
+    }
+
+    /// A batch that only spends, without the lock.
+    async fn spend(&self, touches: &Touches, decide: &Decide) -> Result<Unlocked, StoreError> {
+        // A key that was stored meanwhile moved the head, too.
+        let unless_there = |written: Result<Unlocked, StoreError>| match written {
+            Err(StoreError { kind: StoreErrorKind::Exists(_), .. }) => Ok(Unlocked::Overtaken),
+            written => written,
+        };
+        if let Some(remembered) = self.company.recall().filter(|it| it.covers(touches)) {
+            let written = self.transact_remembered(remembered, touches, decide).await;
+            let written = written
+                .map(|written| if written { Unlocked::Written } else { Unlocked::Overtaken });
+            if unless_there(written)? == Unlocked::Written {
+                return Ok(Unlocked::Written);
+            }
+        }
+        unless_there(self.transact_unlocked(touches, decide).await)
     }
 }
 
 #[async_trait]
 impl BooksStore for PostgresStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
-        if spends_only(&touches) && self.company.is_alone() {
-            match self.transact_unlocked(&touches, &decide).await? {
+        let is_small = touches.keys.len() < COPIED_FROM;
+        if touches.is_spending() && is_small && self.company.is_alone() {
+            match self.spend(&touches, &decide).await? {
                 Unlocked::Written => return Ok(()),
                 Unlocked::Overtaken => self.company.met(),
                 Unlocked::TooMuch => {}
             }
+        } else {
+            self.company.recall();
         }
         let mut session = self.begin_keyed(WRITE_BOOKS).await?;
         let (head, revision) = lock_head(&mut session, &touches.fences).await?;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use inspay_ledger::OperationKey;
-use inspay_ledger::{ChainProgress, Head, LedgerState, StoredOperation, Touches};
+use inspay_ledger::{ChainProgress, Head, LedgerState, Remembered, StoredOperation, Touches};
 use inspay_ports::{StoreError, StoreErrorKind};
 use inspay_primitives::{AccountId, ChainId, Fence, Timestamp};
 use sqlx::{postgres::PgRow, types::Uuid};
@@ -173,14 +173,15 @@ pub(crate) async fn load(
     Ok(state)
 }
 
-/// Loads what spending touches, and the revision of the head before that: as long as the head stays there, all of it is
-/// as it was read.
+/// Loads what spending touches, with holds that run out soon, and the revision of the head before that: as long as the head
+/// stays there, all of it is as it was read.
 pub(crate) async fn load_unlocked(
     session: &mut Session,
     touches: &Touches,
 ) -> Result<(LedgerState, i64), StoreError> {
     let wrong = wrong(session.act);
-    let query = spending::bind_wanted_holds(sqlx::query(HEAD_AND_HOLDS), touches);
+    let due_by = Remembered::due_by(touches);
+    let query = spending::bind_wanted_holds(sqlx::query(HEAD_AND_HOLDS), touches, due_by);
     let rows = session.rows(query.bind(keys(touches))).await?;
     let mut found = None;
     let (mut operations, mut holds) = (HashMap::new(), HashMap::new());

@@ -164,15 +164,16 @@ const NEW_PROFILES: &str = "WITH appeared AS (\
          told_credits = EXCLUDED.told_credits, told_entry_seq = EXCLUDED.told_entry_seq, \
          told_lot_index = EXCLUDED.told_lot_index";
 
-/// Binds what [`select_holds`] asks for.
+/// Binds what [`select_holds`] asks for, holds that run out until `due_by` among it.
 pub(crate) fn bind_wanted_holds(
     statement: Statement<'static>,
     touches: &Touches,
+    due_by: Timestamp,
 ) -> Statement<'static> {
     statement
         .bind(touches.holds.iter().map(|id| id.uuid()).collect::<Vec<_>>())
         .bind(touches.spenders.iter().map(AccountId::as_str).collect::<Vec<_>>())
-        .bind(touches.due_by.micros())
+        .bind(due_by.micros())
 }
 
 /// Loads holds and spends that are named, and holds of spenders that ran out; the spends' slices come with [`load`].
@@ -183,7 +184,7 @@ pub(crate) async fn load_named(
 ) -> Result<(), StoreError> {
     let wrong = wrong(session.act);
     if !touches.holds.is_empty() || !touches.spenders.is_empty() {
-        let query = bind_wanted_holds(sqlx::query(HOLDS), touches);
+        let query = bind_wanted_holds(sqlx::query(HOLDS), touches, touches.due_by);
         let holds = all(&session.rows(query).await?, hold_with_slices).map_err(&wrong)?;
         state.holds.extend(holds.into_iter().map(|hold| (hold.id, hold)));
     }

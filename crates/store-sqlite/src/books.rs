@@ -3,9 +3,11 @@
 //! A batch begins to write before it reads anything, so writers come one after another and the follower
 //! cannot flip a transfer meanwhile.
 
+use std::sync::PoisonError;
+
 use async_trait::async_trait;
-use inspay_ledger::{Touches, TransferRecord};
-use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError};
+use inspay_ledger::{Remembered, Touches, TransferRecord};
+use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError, StoreErrorKind};
 use inspay_primitives::{B256, ChainId, LotId, OrderId, Timestamp};
 use serde_json::{Value, json};
 
@@ -20,7 +22,7 @@ use crate::{
     load::load,
     session::hot,
     store::SqliteStore,
-    write::write,
+    write::{write, write_at},
 };
 
 const TO_SETTLE: &str = concat!(
@@ -120,17 +122,63 @@ const FREE_SLOTS: &str = "UPDATE orders SET slot_held = 0 WHERE position IN (\
 const TO_EXPIRE: &str = "SELECT entry_seq, lot_index FROM lot WHERE expires_at <= ?1 AND credits_left > 0 \
      ORDER BY expires_at, entry_seq, lot_index LIMIT ?2";
 
+const WRITE_BOOKS: &str = "write the books";
+
+impl SqliteStore {
+    /// Decides on what the last batch left behind and writes; whether anything was written. Nothing is read: where the
+    /// head has moved or something is there that was taken for new, it is not.
+    async fn transact_remembered(
+        &self,
+        mut remembered: Remembered,
+        touches: &Touches,
+        decide: &Decide,
+    ) -> Result<bool, StoreError> {
+        let rows = decide(&mut remembered.state);
+        if !remembered.is_sure(touches, &rows) {
+            return Ok(false);
+        }
+        let mut session = self.begin(WRITE_BOOKS).await?;
+        let revision = remembered.revision;
+        match write_at(&mut session, &rows, revision).await {
+            Ok(true) => session.commit().await?,
+            Ok(false) | Err(StoreError { kind: StoreErrorKind::Exists(_), .. }) => {
+                session.abandon().await?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
+        }
+        self.remember(remembered.kept(revision.saturating_add(1)));
+        Ok(true)
+    }
+
+    /// Takes what the last batch left behind: whatever this one writes, it is no longer good for a third.
+    fn recall(&self) -> Option<Remembered> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn remember(&self, left: Option<Remembered>) {
+        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+}
+
 #[async_trait]
 impl BooksStore for SqliteStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
-        let mut session = self.begin("write the books").await?;
-        let mut state = load(&mut session, &touches).await?;
+        if let Some(remembered) = self.recall().filter(|it| it.covers(&touches))
+            && self.transact_remembered(remembered, &touches, &decide).await?
+        {
+            return Ok(());
+        }
+        let mut session = self.begin(WRITE_BOOKS).await?;
+        let (mut state, revision) = load(&mut session, &touches).await?;
         let rows = decide(&mut state);
         if rows.is_empty() {
             return session.abandon().await;
         }
         write(&mut session, &rows).await?;
-        session.commit().await
+        session.commit().await?;
+        self.remember(Remembered::new(state, &touches, revision.saturating_add(1)));
+        Ok(())
     }
 
     async fn transfers_to_settle(

@@ -25,7 +25,7 @@ use crate::{
     spending,
 };
 
-const HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at FROM ledger_head \
+const HEAD: &str = "SELECT entry_seq, entry_hash, event_seq, account_number, booked_at, revision FROM ledger_head \
      WHERE singleton = 1";
 
 const OPERATIONS: &str = "SELECT key, fingerprint, entry_seq, refusal FROM operation \
@@ -82,27 +82,27 @@ const LOTS: &str = concat!(
 const BALANCES: &str = "SELECT b.number, b.account, b.unit, b.debits, b.credits FROM json_each(?) AS wanted \
      CROSS JOIN book_account b ON b.account = wanted.value ->> 0 AND b.unit = wanted.value ->> 1";
 
-/// Loads what `touches` names, in two scripts where nothing that was settled before is among it.
+/// Loads what `touches` names, in two scripts where nothing that was settled before is among it; and the head's revision.
 pub(crate) async fn load(
     session: &mut Session,
     touches: &Touches,
-) -> Result<LedgerState, StoreError> {
+) -> Result<(LedgerState, i64), StoreError> {
     let mut state = LedgerState::default();
-    let settled = load_named(session, touches, &mut state).await?;
+    let (settled, revision) = load_named(session, touches, &mut state).await?;
     if !settled.is_empty() {
         load_settled(session, &settled, &mut state).await?;
     }
     spending::load(session, touches, &mut state).await?;
     load_balances(session, touches, &mut state).await?;
-    Ok(state)
+    Ok((state, revision))
 }
 
-/// Loads what is named outright; answers which transfers are settled.
+/// Loads what is named outright; answers which transfers are settled, and the head's revision.
 async fn load_named(
     session: &mut Session,
     touches: &Touches,
     state: &mut LedgerState,
-) -> Result<Vec<TransferId>, StoreError> {
+) -> Result<(Vec<TransferId>, i64), StoreError> {
     let keys = json_list(touches.keys.iter().map(|key| Value::from(key.as_str())).collect());
     let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
     let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
@@ -133,7 +133,7 @@ async fn load_named(
     let (mut head, mut settled, mut is_fenced) = (None, Vec::new(), false);
     let take = |statement: usize, row: &SqliteRow| {
         match statement {
-            0 => head = Some(codec::head(row)?),
+            0 => head = Some((codec::head(row)?, Fields(row).get("revision")?)),
             1 => state.operations.extend([operation(row)?]),
             2 => {
                 let fields = Fields(row);
@@ -162,8 +162,9 @@ async fn load_named(
         return Err(wrong(session.act)(StoreErrorKind::Fenced));
     }
     let no_head = || StoreErrorKind::Corrupt("the ledger has no head".to_owned());
-    state.head = head.ok_or_else(no_head).map_err(wrong(session.act))?;
-    Ok(settled)
+    let (head, revision) = head.ok_or_else(no_head).map_err(wrong(session.act))?;
+    state.head = head;
+    Ok((settled, revision))
 }
 
 /// Loads the settlements in force of settled transfers, and the orders and lots that they lead to.

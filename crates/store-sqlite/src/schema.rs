@@ -30,6 +30,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/sqlite/0010_payers_of_settled.sql"),
     ),
     (11, "free_plan_due", include_str!("../../../migrations/sqlite/0011_free_plan_due.sql")),
+    (12, "head_revision", include_str!("../../../migrations/sqlite/0012_head_revision.sql")),
 ];
 
 /// The newest migration that this release knows.

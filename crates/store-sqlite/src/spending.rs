@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use inspay_ledger::{
     BatchRows, Hold, LedgerState, Limit, LimitAction, LimitBasis, LimitScope, LimitWindow, LotMove,
-    LotParts, Profile, Purpose, Resolution, ResolutionKind, Slice, Touches, Usage, UsageDay,
-    UsageSums, WindowUse,
+    LotParts, Profile, Purpose, Remembered, Resolution, ResolutionKind, Slice, Touches, Usage,
+    UsageDay, UsageSums, WindowUse,
 };
 use inspay_ports::{StoreError, StoreErrorKind};
 use inspay_primitives::{AccountId, Credits, HoldId, LimitId, LotId, Span, Timestamp, UsageId};
@@ -222,7 +222,7 @@ pub(crate) fn read_named(script: &mut Script, touches: &Touches) -> Vec<Named> {
     }
     if !touches.spenders.is_empty() {
         script.add(DUE_HOLDS, |row| {
-            row.put(name_list(&touches.spenders)).put(touches.due_by.micros());
+            row.put(name_list(&touches.spenders)).put(Remembered::due_by(touches).micros());
         });
         parts.push(Named::Hold);
     }

@@ -1,7 +1,13 @@
 //! The store's handle: its connections, its settings, its schema.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use inspay_ledger::Remembered;
 use inspay_ports::StoreError;
 use sqlx::{
     ConnectOptions as _, SqlitePool,
@@ -51,13 +57,15 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// What the last batch of the books left behind.
+    pub(crate) remembered: Arc<Mutex<Option<Remembered>>>,
     #[cfg(debug_assertions)]
     before_commit: Option<CommitHook>,
 }
 
 /// Called with what is attempted when every statement of a commit was run and the commit itself was not.
 #[cfg(debug_assertions)]
-pub type CommitHook = std::sync::Arc<dyn Fn(&'static str) + Send + Sync>;
+pub type CommitHook = Arc<dyn Fn(&'static str) + Send + Sync>;
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,6 +130,7 @@ impl SqliteStore {
         Ok(Self {
             writer,
             readers,
+            remembered: Arc::default(),
             #[cfg(debug_assertions)]
             before_commit: None,
         })

@@ -13,11 +13,21 @@ use crate::{
     bulk::{Bulk, Row},
     cases,
     columns::units,
-    error::wrong,
+    error::{failed, wrong},
     script::Script,
     session::{Session, missing_rows},
     spending::{self, lot_parts},
 };
+
+macro_rules! moved_head {
+    () => {
+        "entry_seq = COALESCE(moved.entry_seq, ledger_head.entry_seq), \
+         entry_hash = COALESCE(moved.entry_hash, ledger_head.entry_hash), \
+         event_seq = COALESCE(moved.event_seq, ledger_head.event_seq), \
+         account_number = COALESCE(moved.account_number, ledger_head.account_number), \
+         booked_at = COALESCE(moved.booked_at, ledger_head.booked_at), revision = ledger_head.revision + 1"
+    };
+}
 
 const NEW_ACCOUNTS: Bulk = Bulk {
     before: "INSERT INTO book_account (number, account, unit, debits, credits) VALUES ",
@@ -102,29 +112,70 @@ const ORDERS: Bulk = Bulk {
          credited = progress.credited, closed = progress.closed FROM progress WHERE orders.id = progress.id",
 };
 
+/// The head is at another revision afterwards, whether or not the journal has grown.
 const HEAD: Bulk = Bulk {
     before: "WITH moved (entry_seq, entry_hash, event_seq, account_number, booked_at) AS (VALUES ",
     columns: 5,
-    after: ") UPDATE ledger_head SET entry_seq = moved.entry_seq, entry_hash = moved.entry_hash, \
-         event_seq = moved.event_seq, account_number = moved.account_number, booked_at = moved.booked_at \
-         FROM moved WHERE ledger_head.singleton = 1",
+    after: concat!(
+        ") UPDATE ledger_head SET ",
+        moved_head!(),
+        " FROM moved WHERE ledger_head.singleton = 1"
+    ),
 };
+
+/// As [`HEAD`], where the head is still at a revision.
+const HEAD_AT: &str = concat!(
+    "WITH moved (entry_seq, entry_hash, event_seq, account_number, booked_at, revision) AS (VALUES (?, ?, ?, ?, ?, ?)) \
+     UPDATE ledger_head SET ",
+    moved_head!(),
+    " FROM moved WHERE ledger_head.singleton = 1 AND ledger_head.revision = moved.revision",
+);
 
 /// Up to as many entries are written by a script: their tables take few different numbers of rows, so that few texts
 /// are prepared.
 const SCRIPT_ENTRIES_MAX: usize = 2;
 
-/// Writes the rows of one batch: a small one by one script, since a buyer waits for it.
+/// Writes the rows of one batch that was decided at a revision of the head; `false`, and nothing, where the head has moved
+/// since.
+pub(crate) async fn write_at(
+    session: &mut Session,
+    rows: &BatchRows,
+    revision: i64,
+) -> Result<bool, StoreError> {
+    let mut moved = Row::default();
+    head(&rows.head, &mut moved);
+    moved.put(revision);
+    #[cfg(test)]
+    crate::plans::record(HEAD_AT);
+    let move_head = moved.into_statement(HEAD_AT.to_owned()).map_err(failed(session.act))?;
+    if session.run(move_head).await? == 0 {
+        return Ok(false);
+    }
+    write_all_but(session, rows, &[]).await?;
+    Ok(true)
+}
+
+/// Writes the rows of one batch in a unit of work that has read the head.
 pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    write_all_but(session, rows, std::slice::from_ref(&rows.head)).await
+}
+
+/// A small one by one script, since a buyer waits for it; and the head's row as it is to be, if it is not written yet.
+async fn write_all_but(
+    session: &mut Session,
+    rows: &BatchRows,
+    heads: &[Option<Head>],
+) -> Result<(), StoreError> {
     cases::open_cases(session, &rows.cases_opened).await?;
     cases::resolve_cases(session, &rows.cases_resolved).await?;
     if rows.entries.len() <= SCRIPT_ENTRIES_MAX {
-        let script = script(rows).map_err(wrong(session.act))?;
+        let mut script = script(rows).map_err(wrong(session.act))?;
+        script.bulk(&HEAD, heads, head);
         return session.script(script).await.map(drop);
     }
     write_journal(session, rows).await?;
     write_marks(session, rows).await?;
-    change(session, &HEAD, rows.head.as_slice(), head).await
+    change(session, &HEAD, heads, head).await
 }
 
 fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
@@ -143,7 +194,6 @@ fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
     spending::add_writes(&mut script, rows)?;
     script.bulk(&TRANSFERS, &rows.transfers, mark);
     script.bulk(&ORDERS, &rows.orders, progress);
-    script.bulk(&HEAD, rows.head.as_slice(), head);
     Ok(script)
 }
 
@@ -190,12 +240,12 @@ pub(crate) async fn change<T: Sync>(
     if changed == wanted { Ok(()) } else { Err(wrong(session.act)(missing_rows(wanted, changed))) }
 }
 
-fn head(head: &Head, row: &mut Row) {
-    row.put(head.entry_seq)
-        .put(head.entry_hash.to_vec())
-        .put(head.event_seq)
-        .put(head.account_number)
-        .put(head.booked_at.micros());
+fn head(head: &Option<Head>, row: &mut Row) {
+    row.put(head.map(|head| head.entry_seq))
+        .put(head.map(|head| head.entry_hash.to_vec()))
+        .put(head.map(|head| head.event_seq))
+        .put(head.map(|head| head.account_number))
+        .put(head.map(|head| head.booked_at.micros()));
 }
 
 type Balance = (BookAccount, Unit, AccountBalance, bool);

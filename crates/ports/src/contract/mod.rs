@@ -2,6 +2,7 @@
 //!
 //! A fact panics where the adapter breaks a guarantee of its port; it never sleeps and never retries.
 
+pub mod company;
 pub mod samples;
 pub mod script;
 pub mod store;

@@ -9,8 +9,9 @@ use std::sync::{
 
 use inspay_ledger::{Act, Operation, Outcome, Refusal, SettlementRules, apply, touches};
 use inspay_ports::{
-    BooksStore as _, Decide, Page,
+    BooksStore as _, Decide, Page, Store,
     contract::{
+        company::what_another_process_writes_between_holds,
         samples::block_time,
         till::{credits, daily, hold, hold_id, know, prize, spender},
     },
@@ -73,13 +74,31 @@ async fn overtaken_by(world: &World, first: Operation, other: Operation) -> (Out
     (outcome, told.0.load(Ordering::Relaxed))
 }
 
+/// The same, who has spent: the next batch is decided on what that left behind.
+async fn somebody_who_spends(world: &World) {
+    somebody(world).await;
+    let spent = hold(&spender(1), 9, "chat", 1);
+    world.write(vec![asked("before", spent)]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn credits_that_somebody_else_holds_meanwhile_are_not_held_twice() {
     let world = World::fresh().await;
     somebody(&world).await;
+    credits_are_held_once(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nor_are_those_that_the_last_batch_left() {
+    let world = World::fresh().await;
+    somebody_who_spends(&world).await;
+    credits_are_held_once(&world).await;
+}
+
+async fn credits_are_held_once(world: &World) {
     let (mine, theirs) = (hold(&spender(1), 1, "chat", 60), hold(&spender(1), 2, "chat", 60));
     let (outcome, decided) =
-        overtaken_by(&world, asked("mine", mine), asked("theirs", theirs)).await;
+        overtaken_by(world, asked("mine", mine), asked("theirs", theirs)).await;
     let short = matches!(outcome, Outcome::Refused(Refusal::InsufficientCredits { .. }));
     assert!(short, "{outcome:?}");
     assert_eq!(decided, 2);
@@ -89,12 +108,23 @@ async fn credits_that_somebody_else_holds_meanwhile_are_not_held_twice() {
 async fn one_key_at_two_processes_is_done_once() {
     let world = World::fresh().await;
     somebody(&world).await;
+    a_key_is_done_once(&world, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_key_is_done_once_where_no_key_was_read() {
+    let world = World::fresh().await;
+    somebody_who_spends(&world).await;
+    a_key_is_done_once(&world, 2).await;
+}
+
+async fn a_key_is_done_once(world: &World, holds_then: usize) {
     let same = || asked("same", hold(&spender(1), 1, "chat", 6));
-    let (outcome, decided) = overtaken_by(&world, same(), same()).await;
+    let (outcome, decided) = overtaken_by(world, same(), same()).await;
     assert!(matches!(outcome, Outcome::AlreadyApplied { .. }), "{outcome:?}");
     assert_eq!(decided, 2);
     let holds = world.store.holds(&spender(1), true, Page { after: None, limit: 9 }).await;
-    assert_eq!(holds.expect("lists").len(), 1);
+    assert_eq!(holds.expect("lists").len(), holds_then);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -112,11 +142,32 @@ async fn a_refusal_that_somebody_else_stores_meanwhile_stays() {
 async fn a_limit_that_is_set_meanwhile_holds() {
     let world = World::fresh().await;
     somebody(&world).await;
+    a_limit_holds(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_limit_that_nobody_has_read_holds() {
+    let world = World::fresh().await;
+    somebody_who_spends(&world).await;
+    a_limit_holds(&world).await;
+}
+
+async fn a_limit_holds(world: &World) {
     let capped = daily(&spender(1), 1, 5, block_time(500));
     let mine = hold(&spender(1), 1, "chat", 6);
-    let (outcome, decided) = overtaken_by(&world, asked("mine", mine), asked("cap", capped)).await;
+    let (outcome, decided) = overtaken_by(world, asked("mine", mine), asked("cap", capped)).await;
     assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!(decided, 2);
+}
+
+#[tokio::test]
+async fn what_another_process_writes_is_not_written_over() {
+    let world = World::fresh().await;
+    let options = PostgresOptions::default();
+    let second = PostgresStore::connect(&world.url, &options).await.expect("connects");
+    let other: Arc<dyn Store> = Arc::new(second.clone());
+    what_another_process_writes_between_holds(&world.store, &other).await;
+    second.close().await;
 }
 
 #[tokio::test]

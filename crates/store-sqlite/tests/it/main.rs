@@ -6,5 +6,6 @@ mod corrupt;
 mod failures;
 mod laws;
 mod locks;
+mod remembered;
 mod schema;
 mod world;

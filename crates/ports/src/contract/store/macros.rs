@@ -77,6 +77,12 @@ macro_rules! store_contract {
                 a_refusal_is_given_again
                 a_limit_begins_with_what_was_spent_before
             }
+            remembered {
+                what_was_asked_before_is_told_again
+                holds_run_out_between_batches
+                what_comes_between_spends_holds
+                a_day_ends_between_batches
+            }
             batches {
                 rows_that_break_a_constraint_leave_nothing
                 writers_at_once_lose_nothing

@@ -12,6 +12,7 @@ mod macros;
 mod picture;
 pub mod races;
 pub mod read;
+pub mod remembered;
 pub mod sale;
 pub mod spending;
 pub mod subscriptions;
