@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn whatever_others_may_change_is_not_covered() {
-        let changes: [(&str, fn(&mut Touches)); 10] = [
+        type Change = fn(&mut Touches);
+        let changes: [(&str, Change); 10] = [
             ("a transfer", |it| it.transfers.extend([*TransferId::range_of(&B256::ZERO).start()])),
             ("an order", |it| it.orders.extend([OrderId::from_uuid(Uuid::nil())])),
             ("a closing", |it| it.closes.extend([OrderId::from_uuid(Uuid::nil())])),

@@ -82,6 +82,9 @@ const PAGED: [(&str, &str); 5] = [
 #[derive(Clone)]
 pub struct PostgresStore {
     keyed: PgPool,
+    /// One connection: what spends comes one batch after another, and a server process that has just run its statement
+    /// runs it faster.
+    spending: PgPool,
     paged: PgPool,
     whole: PgPool,
     settings: Arc<PgConnectOptions>,
@@ -152,6 +155,7 @@ impl PostgresStore {
         };
         let keyed =
             pool(options.bulk_connections_max).connect_lazy_with(settings.clone().options(KEYED));
+        let spending = pool(1).connect_lazy_with(settings.clone().options(KEYED));
         let paged =
             pool(options.page_connections_max).connect_lazy_with(settings.clone().options(PAGED));
         let whole = pool(options.report_connections_max)
@@ -160,6 +164,7 @@ impl PostgresStore {
         let round_trips = Arc::new(AtomicU64::new(0));
         Ok(Self {
             keyed,
+            spending,
             paged,
             whole,
             settings: Arc::new(settings),
@@ -188,6 +193,7 @@ impl PostgresStore {
     /// Ends all connections and waits until they are gone.
     pub async fn close(&self) {
         self.keyed.close().await;
+        self.spending.close().await;
         self.paged.close().await;
         self.whole.close().await;
     }
@@ -213,9 +219,9 @@ impl PostgresStore {
         self.begin(&self.keyed, BEGIN_RELAXED, act).await
     }
 
-    /// Statements on many keys at once of which each is its own commit.
+    /// Statements on many keys at once of which each is its own commit, for what spends.
     pub(crate) async fn each_keyed(&self, act: &'static str) -> Result<Session, StoreError> {
-        Session::each(&self.keyed, Arc::clone(&self.round_trips), act).await
+        Session::each(&self.spending, Arc::clone(&self.round_trips), act).await
     }
 
     /// A unit of work on a page of rows.

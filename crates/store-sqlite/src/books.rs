@@ -141,7 +141,12 @@ impl SqliteStore {
         let revision = remembered.revision;
         match write_at(&mut session, &rows, revision).await {
             Ok(true) => session.commit().await?,
-            Ok(false) | Err(StoreError { kind: StoreErrorKind::Exists(_), .. }) => {
+            // Rows of a decision that is out of date may break any constraint; one that is not is refused once more.
+            Ok(false)
+            | Err(StoreError {
+                kind: StoreErrorKind::Exists(_) | StoreErrorKind::Refused(_),
+                ..
+            }) => {
                 session.abandon().await?;
                 return Ok(false);
             }

@@ -97,45 +97,79 @@ pub(crate) async fn load(
     Ok((state, revision))
 }
 
+/// What a statement of [`load_named`] finds.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Head,
+    Operation,
+    Transfer,
+    Order,
+    Lot,
+    Progress,
+    BrokenFence,
+    Named(spending::Named),
+}
+
+/// Asks for what is named outright: for nothing of a kind that is not touched.
+fn read_named(touches: &Touches) -> Read<(Script, Vec<Part>)> {
+    let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
+    let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
+    let (has_transfers, has_orders) = (!touches.transfers.is_empty(), !touches.orders.is_empty());
+    let mut script = Script::default();
+    let mut parts = vec![Part::Head, Part::Operation];
+    script.add(HEAD, |_| {});
+    script.add(OPERATIONS, |row| {
+        row.put(json_list(touches.keys.iter().map(|key| Value::from(key.as_str())).collect()));
+    });
+    if has_transfers {
+        script.add(TRANSFERS, |row| {
+            row.put(transfers.clone());
+        });
+        parts.push(Part::Transfer);
+    }
+    if has_orders {
+        script.add(ORDERS, |row| {
+            row.put(orders.clone());
+        });
+        parts.push(Part::Order);
+    }
+    if has_transfers || has_orders || !touches.lots.is_empty() {
+        let lots = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
+        script.add(LOTS, |row| {
+            row.put(json_list(lots)).put(orders).put(transfers);
+        });
+        parts.push(Part::Lot);
+    }
+    if !touches.closes.is_empty() {
+        script.add(PROGRESS, |row| {
+            row.put(hex_list(touches.closes.iter().map(|id| id.uuid().into_bytes())));
+        });
+        parts.push(Part::Progress);
+    }
+    if !touches.fences.is_empty() {
+        let fences = fence_list(&touches.fences)?;
+        script.add(BROKEN_FENCE, |row| {
+            row.put(fences);
+        });
+        parts.push(Part::BrokenFence);
+    }
+    parts.extend(spending::read_named(&mut script, touches).into_iter().map(Part::Named));
+    Ok((script, parts))
+}
+
 /// Loads what is named outright; answers which transfers are settled, and the head's revision.
 async fn load_named(
     session: &mut Session,
     touches: &Touches,
     state: &mut LedgerState,
 ) -> Result<(Vec<TransferId>, i64), StoreError> {
-    let keys = json_list(touches.keys.iter().map(|key| Value::from(key.as_str())).collect());
-    let transfers = hex_list(touches.transfers.iter().map(|id| id.digest()));
-    let orders = hex_list(touches.orders.iter().map(|id| id.uuid().into_bytes()));
-    let lots = touches.lots.iter().map(|lot| json!([lot.entry_seq, lot.index])).collect();
-    let closes = hex_list(touches.closes.iter().map(|id| id.uuid().into_bytes()));
-    let fences = fence_list(&touches.fences).map_err(wrong(session.act))?;
-    let mut script = Script::default();
-    script.add(HEAD, |_| {});
-    script.add(OPERATIONS, |row| {
-        row.put(keys);
-    });
-    script.add(TRANSFERS, |row| {
-        row.put(transfers.clone());
-    });
-    script.add(ORDERS, |row| {
-        row.put(orders.clone());
-    });
-    script.add(LOTS, |row| {
-        row.put(json_list(lots)).put(orders).put(transfers);
-    });
-    script.add(PROGRESS, |row| {
-        row.put(closes);
-    });
-    script.add(BROKEN_FENCE, |row| {
-        row.put(fences);
-    });
-    let named = spending::read_named(&mut script, touches);
+    let (script, parts) = read_named(touches).map_err(wrong(session.act))?;
     let (mut head, mut settled, mut is_fenced) = (None, Vec::new(), false);
     let take = |statement: usize, row: &SqliteRow| {
-        match statement {
-            0 => head = Some((codec::head(row)?, Fields(row).get("revision")?)),
-            1 => state.operations.extend([operation(row)?]),
-            2 => {
+        match parts.get(statement).ok_or_else(|| corrupt("statement", statement))? {
+            Part::Head => head = Some((codec::head(row)?, Fields(row).get("revision")?)),
+            Part::Operation => state.operations.extend([operation(row)?]),
+            Part::Transfer => {
                 let fields = Fields(row);
                 let (id, record) = (fields.transfer_id("id")?, codec::transfer_alone(row)?);
                 if fields.get("settled")? {
@@ -146,14 +180,11 @@ async fn load_named(
                 }
                 state.transfers.insert(id, record);
             }
-            3 => take_order(state, row)?,
-            4 => take_lot(state, row)?,
-            5 => take_progress(state, row)?,
-            6 => is_fenced = true,
-            later => {
-                let part = later.checked_sub(7).and_then(|place| named.get(place).copied());
-                spending::take_named(state, part.ok_or_else(|| corrupt("statement", later))?, row)?;
-            }
+            Part::Order => take_order(state, row)?,
+            Part::Lot => take_lot(state, row)?,
+            Part::Progress => take_progress(state, row)?,
+            Part::BrokenFence => is_fenced = true,
+            Part::Named(named) => spending::take_named(state, *named, row)?,
         }
         Ok(())
     };

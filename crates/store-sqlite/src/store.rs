@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Prepared statements that a connection keeps: more than there are texts.
-const STATEMENTS_MAX: usize = 256;
+const STATEMENTS_MAX: usize = 512;
 
 /// What [`SqliteSynchronous::Full`] says.
 const COMMITS_LAST: &str = "PRAGMA synchronous = FULL";

@@ -13,7 +13,7 @@ use crate::{
     bulk::{Bulk, Row},
     cases,
     columns::units,
-    error::{failed, wrong},
+    error::wrong,
     script::Script,
     session::{Session, missing_rows},
     spending::{self, lot_parts},
@@ -135,41 +135,39 @@ const HEAD_AT: &str = concat!(
 /// are prepared.
 const SCRIPT_ENTRIES_MAX: usize = 2;
 
-/// Writes the rows of one batch that was decided at a revision of the head; `false`, and nothing, where the head has moved
-/// since.
+/// Writes the rows of one batch that was decided at a revision of the head; `false` where the head has moved since: then
+/// the unit of work must be let go of, as after an error.
 pub(crate) async fn write_at(
     session: &mut Session,
     rows: &BatchRows,
     revision: i64,
 ) -> Result<bool, StoreError> {
-    let mut moved = Row::default();
-    head(&rows.head, &mut moved);
-    moved.put(revision);
-    #[cfg(test)]
-    crate::plans::record(HEAD_AT);
-    let move_head = moved.into_statement(HEAD_AT.to_owned()).map_err(failed(session.act))?;
-    if session.run(move_head).await? == 0 {
+    write_cases(session, rows).await?;
+    let mut moving = Script::default();
+    moving.add(HEAD_AT, |row| {
+        head(&rows.head, row);
+        row.put(revision);
+    });
+    if rows.entries.len() <= SCRIPT_ENTRIES_MAX {
+        add_rows(&mut moving, rows).map_err(wrong(session.act))?;
+        return Ok(session.script(moving).await?.first() == Some(&1));
+    }
+    if session.script(moving).await?.first() != Some(&1) {
         return Ok(false);
     }
-    write_all_but(session, rows, &[]).await?;
+    write_journal(session, rows).await?;
+    write_marks(session, rows).await?;
     Ok(true)
 }
 
-/// Writes the rows of one batch in a unit of work that has read the head.
+/// Writes the rows of one batch in a unit of work that has read the head: a small one by one script, since a buyer waits
+/// for it.
 pub(crate) async fn write(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
-    write_all_but(session, rows, std::slice::from_ref(&rows.head)).await
-}
-
-/// A small one by one script, since a buyer waits for it; and the head's row as it is to be, if it is not written yet.
-async fn write_all_but(
-    session: &mut Session,
-    rows: &BatchRows,
-    heads: &[Option<Head>],
-) -> Result<(), StoreError> {
-    cases::open_cases(session, &rows.cases_opened).await?;
-    cases::resolve_cases(session, &rows.cases_resolved).await?;
+    write_cases(session, rows).await?;
+    let heads = std::slice::from_ref(&rows.head);
     if rows.entries.len() <= SCRIPT_ENTRIES_MAX {
-        let mut script = script(rows).map_err(wrong(session.act))?;
+        let mut script = Script::default();
+        add_rows(&mut script, rows).map_err(wrong(session.act))?;
         script.bulk(&HEAD, heads, head);
         return session.script(script).await.map(drop);
     }
@@ -178,8 +176,12 @@ async fn write_all_but(
     change(session, &HEAD, heads, head).await
 }
 
-fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
-    let mut script = Script::default();
+async fn write_cases(session: &mut Session, rows: &BatchRows) -> Result<(), StoreError> {
+    cases::open_cases(session, &rows.cases_opened).await?;
+    cases::resolve_cases(session, &rows.cases_resolved).await.map(drop)
+}
+
+fn add_rows(script: &mut Script, rows: &BatchRows) -> Result<(), StoreErrorKind> {
     let (new, known): (Vec<_>, Vec<_>) = rows.balances.iter().partition(|(.., is_new)| *is_new);
     script.bulk(&NEW_ACCOUNTS, &new, account);
     script.bulk(&BALANCES, &known, balance);
@@ -191,10 +193,10 @@ fn script(rows: &BatchRows) -> Result<Script, StoreErrorKind> {
     script.bulk(&REVERSALS, &rows.reversals, reversal);
     script.bulk(&NEW_LOTS, &rows.new_lots, lot);
     script.bulk(&LOTS_CHANGED, &rows.lots_changed, lot_parts);
-    spending::add_writes(&mut script, rows)?;
+    spending::add_writes(script, rows)?;
     script.bulk(&TRANSFERS, &rows.transfers, mark);
     script.bulk(&ORDERS, &rows.orders, progress);
-    Ok(script)
+    Ok(())
 }
 
 fn snapshots(events: &[Event]) -> Result<Vec<(&Event, String)>, StoreErrorKind> {
