@@ -12,7 +12,7 @@ use crate::session::Statement;
 
 /// How many rows a statement may have, most first; the last is one, so that any number is made up of them. What one
 /// payment brings to any table takes one statement.
-const ROWS: [usize; 12] = [512, 64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1];
+const ROWS: [usize; 14] = [512, 256, 128, 64, 32, 16, 8, 7, 6, 5, 4, 3, 2, 1];
 
 /// Any number of rows up to this takes one statement.
 pub(crate) const ONE_STATEMENT_ROWS: usize = 8;
