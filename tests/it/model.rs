@@ -447,7 +447,12 @@ impl Life {
 
     /// Asks so much, each one to five times, in any order, some together, with some of what was asked long ago.
     async fn batch(&mut self, number: u64, asks: u64) {
-        let step = if self.dice.random_bool(0.7) { 600 } else { 60_000 };
+        // Moments, for what one batch leaves to the next; minutes, in which holds run out; hours, in which lots do.
+        let step = match self.dice.random_range(0..10) {
+            0..4 => 8,
+            4..8 => 600,
+            _ => 60_000,
+        };
         self.model.now += self.dice.random_range(0..step) * 1_000_000;
         self.clock.set(Timestamp::from_micros(self.model.now));
         let (lots, spends) = (self.model.lots.len(), self.model.spends.len());
