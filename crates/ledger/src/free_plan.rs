@@ -60,3 +60,18 @@ impl FreePlanDue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_is_no_refusal() {
+        let refused = FreePlanDue::refused;
+        assert_eq!(refused(&Outcome::Applied { entry_seq: None }), None);
+        assert_eq!(refused(&Outcome::AlreadyApplied { entry_seq: None }), None);
+        assert_eq!(refused(&Outcome::Refused(Refusal::Conflict)), None);
+        let lapsed = Outcome::Refused(Refusal::LapsedAlready);
+        assert_eq!(refused(&lapsed), Some(Refusal::LapsedAlready));
+    }
+}

@@ -232,29 +232,26 @@ impl PostgresStore {
         }
         let mut session = self.each_keyed(WRITE_BOOKS).await?;
         let revision = remembered.revision;
-        let is_written = write_at(&mut session, &rows, revision).await?;
-        if is_written {
-            self.company.remember(remembered.kept(revision.saturating_add(1)));
+        match write_at(&mut session, &rows, revision).await {
+            Ok(true) => {}
+            // What was taken for new breaks a unique key; rows that break another constraint are refused once more.
+            Ok(false) | Err(StoreError { kind: StoreErrorKind::Refused(_), .. }) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
         }
-        Ok(is_written)
+        self.company.remember(remembered.kept(revision.saturating_add(1)));
+        Ok(true)
     }
 
     /// A batch that only spends, without the lock.
     async fn spend(&self, touches: &Touches, decide: &Decide) -> Result<Unlocked, StoreError> {
-        // A key that was stored meanwhile moved the head, too.
-        let unless_there = |written: Result<Unlocked, StoreError>| match written {
-            Err(StoreError { kind: StoreErrorKind::Exists(_), .. }) => Ok(Unlocked::Overtaken),
-            written => written,
-        };
-        if let Some(remembered) = self.company.recall().filter(|it| it.covers(touches)) {
-            let written = self.transact_remembered(remembered, touches, decide).await;
-            let written = written
-                .map(|written| if written { Unlocked::Written } else { Unlocked::Overtaken });
-            if unless_there(written)? == Unlocked::Written {
-                return Ok(Unlocked::Written);
-            }
+        if let Some(remembered) = self.company.recall().filter(|it| it.covers(touches))
+            && self.transact_remembered(remembered, touches, decide).await?
+        {
+            return Ok(Unlocked::Written);
         }
-        unless_there(self.transact_unlocked(touches, decide).await)
+        self.transact_unlocked(touches, decide).await
     }
 }
 

@@ -141,12 +141,9 @@ impl SqliteStore {
         let revision = remembered.revision;
         match write_at(&mut session, &rows, revision).await {
             Ok(true) => session.commit().await?,
-            // Rows of a decision that is out of date may break any constraint; one that is not is refused once more.
-            Ok(false)
-            | Err(StoreError {
-                kind: StoreErrorKind::Exists(_) | StoreErrorKind::Refused(_),
-                ..
-            }) => {
+            // Where the head has moved, or something is there that was taken for new, rows may break any constraint; those
+            // that break one by themselves are refused once more.
+            Ok(false) | Err(StoreError { kind: StoreErrorKind::Refused(_), .. }) => {
                 session.abandon().await?;
                 return Ok(false);
             }

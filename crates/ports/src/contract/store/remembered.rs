@@ -65,6 +65,15 @@ fn for_seconds(number: u64, whole: i64, seconds: u32) -> Act {
 pub async fn what_was_asked_before_is_told_again(store: &Arc<dyn Store>) {
     spends(store).await;
     done(store, 2, spend("second", 9)).await;
+    let again = told(store, 2, spend("second", 9)).await;
+    assert!(matches!(again, Outcome::AlreadyApplied { .. }), "{again:?}");
+    let same = || asked("same", hold(&spender(1), 3, "chat", 1));
+    done(store, 2, same()).await;
+    done(store, 2, asked("release", Act::Release { hold: hold_id(3) })).await;
+    let again = told(store, 2, same()).await;
+    assert!(matches!(again, Outcome::AlreadyApplied { .. }), "{again:?}");
+    let taken = told(store, 2, asked("taken", hold(&spender(1), 3, "chat", 1))).await;
+    assert!(matches!(taken, Outcome::Refused(_)), "{taken:?}");
     is_short(store, 2, asked("much", hold(&spender(1), 1, "chat", 600))).await;
     done(store, 2, asked("rest", hold(&spender(1), 2, "chat", 90))).await;
     let again = told(store, 2, spend("second", 9)).await;
