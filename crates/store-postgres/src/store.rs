@@ -32,7 +32,7 @@ const VERSION_MIN: u32 = 140_000;
 /// How the store uses its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
-    /// Connections for writing in bulk: following and settling.
+    /// Connections for writing in bulk: following and settling. There is always one more, for spending.
     pub bulk_connections_max: u32,
     /// Connections for everything that is about a few rows.
     pub page_connections_max: u32,
