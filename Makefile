@@ -25,6 +25,7 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	cargo clippy --manifest-path tests/fuzz/Cargo.toml --target-dir target --no-default-features --locked -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --document-private-items --quiet

@@ -90,11 +90,12 @@ impl PricingInputs for Prices {
             .zip(["0.05", "0.9998"])
             .map(|(asset, usd)| AssetInput {
                 asset,
+                is_halted: false,
                 rate: Ok(rate(usd)),
                 gas: Ok(GasEstimate {
                     gas_limit: 60_000,
                     for_payer: false,
-                    fees: fees.clone(),
+                    fees,
                     l1_fee_wei: U256::ZERO,
                     native_symbol: "ETH".to_owned(),
                     native_rate: Ok(rate("2500")),
