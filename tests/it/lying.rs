@@ -171,6 +171,13 @@ async fn an_audit_by_hand_looks_beside_a_follower_and_halts_without_one() {
     world.chain.mine(4).await.expect("mines");
     let is_read = |seen: &Value| seen["chains"][0]["finalized"].as_u64() > Some(0);
     world.gateway.wait("/readyz", is_read).await;
+    // The first comparison halts by itself what it finds; the next is an hour away.
+    let deadline = Instant::now() + PATIENCE;
+    let mut looks = interval(Duration::from_millis(20));
+    while !world.gateway.log().contains("compared books and chain") {
+        assert!(Instant::now() < deadline, "{}", world.gateway.log());
+        looks.tick().await;
+    }
     world.forge(world.chain.buyer(0), place.treasury, LIE).await;
     let head = world.chain.head().await.expect("a head").number;
     let is_final = |seen: &Value| seen["chains"][0]["finalized"].as_u64() >= Some(head - 3);

@@ -184,9 +184,14 @@ impl Follower {
         self.change_halts(&found, is_needed).await?;
         let first = found.iter().find_map(|finding| finding.stall.clone());
         let (now, retry_micros) = (self.clock.now(), self.retry_micros());
+        let is_first = self.auditor.made_at.is_none();
         self.auditor.ended(now, found, retry_micros);
         self.vouch().await?;
         let up_to = self.follow.cursor().map_or(0, |cursor| cursor.audited_to);
+        if is_first && first.is_none() {
+            let chain = self.settings.chain_id.0;
+            tracing::info!(chain.id = chain, block.number = up_to, "compared books and chain");
+        }
         Ok(first.map_or(Stepped::Audited { up_to }, Stepped::AuditFailed))
     }
 

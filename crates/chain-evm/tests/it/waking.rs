@@ -21,9 +21,10 @@ async fn woken(chain: &Devchain) -> (EvmChain, watch::Receiver<u64>, Arc<Cable>)
     let mut settings = settings(chain.deployment());
     settings.ws = Some(format!("ws://{}", cable.address).parse().unwrap());
     let reader = EvmChain::new(settings).unwrap();
+    // Before anything is waited for: a tick that came earlier would not be heard.
+    let mut wake = reader.wake().unwrap();
     // As at a start; an endpoint's chain is asked for once.
     reader.remote_chain_id().await.unwrap();
-    let mut wake = reader.wake().unwrap();
     ticked(&mut wake).await;
     (reader, wake, cable)
 }
