@@ -119,14 +119,7 @@ impl Gateway {
     ///
     /// If it answers, or ends in any other way.
     pub async fn post_to_die(&mut self, path: &str, body: &Value) {
-        self.requests += 1;
-        let request = self
-            .client
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.key)
-            .header("Idempotency-Key", format!("test-{}", self.requests))
-            .json(body);
-        if let Ok(answer) = request.send().await {
+        if let Ok(answer) = self.posting(path, body).send().await {
             panic!("{}: {}", answer.status(), answer.text().await.unwrap_or_default());
         }
         let mut child = self.child.take().expect("it runs");

@@ -17,7 +17,7 @@ use std::{
 pub use asker::Asker;
 use inspay_devchain::{Deployment, Devchain};
 use inspay_primitives::{Address, B256, Reference, U256};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -358,20 +358,26 @@ impl Gateway {
         }
     }
 
+    fn posting(&mut self, path: &str, body: &Value) -> RequestBuilder {
+        self.requests += 1;
+        self.client
+            .post(format!("{}{path}", self.base))
+            .bearer_auth(&self.key)
+            .header("Idempotency-Key", format!("test-{}", self.requests))
+            .json(body)
+    }
+
     /// Posts with an idempotency key of its own; answers status and body.
     ///
     /// # Panics
     ///
     /// If there is no answer.
     pub async fn post(&mut self, path: &str, body: &Value) -> (StatusCode, Value) {
-        self.requests += 1;
-        let request = self
-            .client
-            .post(format!("{}{path}", self.base))
-            .bearer_auth(&self.key)
-            .header("Idempotency-Key", format!("test-{}", self.requests))
-            .json(body);
-        let answer = request.send().await.unwrap_or_else(|why| panic!("{why}\n{}", self.log()));
+        let answer = self
+            .posting(path, body)
+            .send()
+            .await
+            .unwrap_or_else(|why| panic!("{why}\n{}", self.log()));
         let status = answer.status();
         (status, answer.json().await.unwrap_or_default())
     }

@@ -47,7 +47,7 @@ pub use order_rules::{LatePolicy, OverPolicy, PartialPolicy, SettlementRules, Sp
 pub use outcome::{Outcome, Refusal};
 pub use price_book::{FeaturePrice, PriceBook, PriceBookError, PriceRefusal, PriceVersion};
 pub use progress::ChainProgress;
-pub use remembered::Remembered;
+pub use remembered::{Memory, Remembered};
 pub use state::{
     AccountBalance, BatchRows, Head, LedgerState, LimitBasis, OperationRow, Profile, Reversal,
     Settlement, SettlementKind, StoredOperation, Touches, TransferMark, TransferRecord, UsageDay,

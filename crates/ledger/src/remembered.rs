@@ -3,7 +3,10 @@
 //! Never trusted by itself: it is good as long as nobody has written the books since, which the store's commit checks, and
 //! what it does not know is not there only if the commit inserts it, which the store's unique keys check.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Mutex, PoisonError},
+};
 
 use inspay_primitives::{AccountId, Timestamp};
 
@@ -83,6 +86,27 @@ impl Remembered {
         let stored: HashSet<&OperationKey> = rows.operations.iter().map(|row| &row.key).collect();
         touches.keys.iter().all(|key| stored.contains(key))
             && touches.holds.iter().all(|hold| self.state.holds.contains_key(hold))
+    }
+}
+
+/// Where a store keeps what the last batch left behind.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<Option<Remembered>>);
+
+impl Memory {
+    /// Takes what is kept, if it covers `touches`. It is gone in any case: whatever this batch writes, it is no longer good
+    /// for a third.
+    pub fn recall(&self, touches: &Touches) -> Option<Remembered> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .filter(|left| left.covers(touches))
+    }
+
+    /// Keeps what a batch left behind, once it is written.
+    pub fn remember(&self, left: Option<Remembered>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 }
 

@@ -5,14 +5,11 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use async_trait::async_trait;
-use inspay_ledger::{Remembered, Touches, TransferRecord};
+use inspay_ledger::{Memory, Remembered, Touches, TransferRecord};
 use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError, StoreErrorKind};
 use inspay_primitives::{B256, ChainId, LotId, OrderId, Timestamp};
 
@@ -159,21 +156,12 @@ const LOCKED_BATCHES: u32 = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Company {
     locked_batches: AtomicU32,
-    remembered: Mutex<Option<Remembered>>,
+    memory: Memory,
 }
 
 impl Company {
     fn met(&self) {
         self.locked_batches.store(LOCKED_BATCHES, Ordering::Relaxed);
-    }
-
-    /// Takes what the last batch left behind: whatever this one writes, it is no longer good for a third.
-    fn recall(&self) -> Option<Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn remember(&self, left: Option<Remembered>) {
-        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 
     /// Whether nobody else was met in the last batches; this one counts as one of them.
@@ -214,7 +202,7 @@ impl PostgresStore {
             return Ok(Unlocked::Overtaken);
         }
         let left = Remembered::new(state, touches, revision.saturating_add(1));
-        self.company.remember(left);
+        self.company.memory.remember(left);
         Ok(Unlocked::Written)
     }
 
@@ -240,13 +228,13 @@ impl PostgresStore {
             }
             Err(error) => return Err(error),
         }
-        self.company.remember(remembered.kept(revision.saturating_add(1)));
+        self.company.memory.remember(remembered.kept(revision.saturating_add(1)));
         Ok(true)
     }
 
     /// A batch that only spends, without the lock.
     async fn spend(&self, touches: &Touches, decide: &Decide) -> Result<Unlocked, StoreError> {
-        if let Some(remembered) = self.company.recall().filter(|it| it.covers(touches))
+        if let Some(remembered) = self.company.memory.recall(touches)
             && self.transact_remembered(remembered, touches, decide).await?
         {
             return Ok(Unlocked::Written);
@@ -266,7 +254,7 @@ impl BooksStore for PostgresStore {
                 Unlocked::TooMuch => {}
             }
         } else {
-            self.company.recall();
+            self.company.memory.remember(None);
         }
         let mut session = self.begin_keyed(WRITE_BOOKS).await?;
         let (head, revision) = lock_head(&mut session, &touches.fences).await?;

@@ -3,8 +3,6 @@
 //! A batch begins to write before it reads anything, so writers come one after another and the follower
 //! cannot flip a transfer meanwhile.
 
-use std::sync::PoisonError;
-
 use async_trait::async_trait;
 use inspay_ledger::{Remembered, Touches, TransferRecord};
 use inspay_ports::{AttributionProbe, BooksStore, Decide, FoundOrder, StoreError, StoreErrorKind};
@@ -149,24 +147,15 @@ impl SqliteStore {
             }
             Err(error) => return Err(error),
         }
-        self.remember(remembered.kept(revision.saturating_add(1)));
+        self.memory.remember(remembered.kept(revision.saturating_add(1)));
         Ok(true)
-    }
-
-    /// Takes what the last batch left behind: whatever this one writes, it is no longer good for a third.
-    fn recall(&self) -> Option<Remembered> {
-        self.remembered.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn remember(&self, left: Option<Remembered>) {
-        *self.remembered.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 }
 
 #[async_trait]
 impl BooksStore for SqliteStore {
     async fn transact(&self, touches: Touches, decide: Decide) -> Result<(), StoreError> {
-        if let Some(remembered) = self.recall().filter(|it| it.covers(&touches))
+        if let Some(remembered) = self.memory.recall(&touches)
             && self.transact_remembered(remembered, &touches, &decide).await?
         {
             return Ok(());
@@ -179,7 +168,7 @@ impl BooksStore for SqliteStore {
         }
         write(&mut session, &rows).await?;
         session.commit().await?;
-        self.remember(Remembered::new(state, &touches, revision.saturating_add(1)));
+        self.memory.remember(Remembered::new(state, &touches, revision.saturating_add(1)));
         Ok(())
     }
 

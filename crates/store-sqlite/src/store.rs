@@ -1,13 +1,8 @@
 //! The store's handle: its connections, its settings, its schema.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use inspay_ledger::Remembered;
+use inspay_ledger::Memory;
 use inspay_ports::StoreError;
 use sqlx::{
     ConnectOptions as _, SqlitePool,
@@ -57,8 +52,7 @@ impl Default for SqliteOptions {
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
-    /// What the last batch of the books left behind.
-    pub(crate) remembered: Arc<Mutex<Option<Remembered>>>,
+    pub(crate) memory: Arc<Memory>,
     #[cfg(debug_assertions)]
     before_commit: Option<CommitHook>,
 }
@@ -130,7 +124,7 @@ impl SqliteStore {
         Ok(Self {
             writer,
             readers,
-            remembered: Arc::default(),
+            memory: Arc::default(),
             #[cfg(debug_assertions)]
             before_commit: None,
         })

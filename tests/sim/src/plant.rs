@@ -276,7 +276,7 @@ impl Books for SimBooks {
             Some(plant) => {
                 let closes = operations.iter().any(|one| matches!(one.act, Act::CloseOrder { .. }));
                 if plant == Plant::MovedBlockIgnored || plant == Plant::OldBranchCloses && closes {
-                    // Such a bug needs time between the judgement and the write.
+                    // Such a bug needs time between the judgement and the write: of the simulated clock, which nobody waits for.
                     tokio::time::sleep(Duration::from_secs(10)).await;
                 }
                 let mut spoiled = Vec::with_capacity(operations.len());

@@ -1,4 +1,5 @@
-//! Following under a lease, beside others who would like to.
+//! Following under a lease, beside others who would like to. The clock of these tests is paused: a sleep moves it, and nobody
+//! waits.
 
 use std::{sync::Arc, time::Duration};
 
